@@ -1,0 +1,108 @@
+"""The configuration as the rest of syncd sees it: checked, compiled, frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ..completion import Role, Template
+from ..guard import Limits
+from ..mapping import AttributeMapping
+from ..model import VOCABULARY, Value, Vocabulary
+from ..planning import Terms
+from ..validation import Check
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value was written: a file and a line, an environment variable, or nowhere (a default)."""
+
+    file: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return self.file if self.line is None else f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """One configured source. ``options`` is an instance of its plugin's ``Options``."""
+
+    name: str
+    type: str
+    enterprise: str
+    precedence: int
+    options: Any
+    mapping: AttributeMapping
+    match: tuple[str, ...]
+    terms: Terms
+    limits: Limits
+    checks: tuple[Check, ...] = ()
+    default_role: str | None = None
+    schedule: Mapping[str, str] = field(default_factory=dict)
+    formerly: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformSettings:
+    """One configured platform.
+
+    ``accept`` maps attributes to the values that are let in; ``mapping`` makes its fields from account
+    attributes (rules' ``sources`` are attributes, ``attribute`` is the field), empty: the same names.
+    """
+
+    name: str
+    type: str
+    enterprises: frozenset[str] | None
+    options: Any
+    accept: Mapping[str, frozenset[str]]
+    mapping: AttributeMapping
+    limits: Limits
+    formerly: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnterpriseSettings:
+    """One tenant: the scope in which keys are unique."""
+
+    name: str
+    synchronizer: str = "directory"
+    sources: tuple[str, ...] = ()
+    protected: tuple[tuple[str, str], ...] = ()
+    """(attribute, shell pattern) pairs, such as ("login", "svc-*")."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole configuration."""
+
+    state_directory: Path
+    timezone: ZoneInfo
+    plugins: tuple[str, ...] = ()
+    vocabulary: Vocabulary = VOCABULARY
+    locations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    departments: tuple[str, ...] = ()
+    templates: Mapping[str, Template] = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    enterprises: Mapping[str, EnterpriseSettings] = field(default_factory=dict)
+    sources: Mapping[str, SourceSettings] = field(default_factory=dict)
+    platforms: Mapping[str, PlatformSettings] = field(default_factory=dict)
+    keep_values: timedelta | None = timedelta(days=400)
+    purge_after: timedelta | None = timedelta(days=90)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """Dotted path of every value -> where it was written."""
+
+    plain: Mapping[str, Any] = field(default_factory=dict)
+    """Every effective value by dotted path, secrets' references included, for ``config show``."""
+
+
+def location_of(settings: Settings, value: Value) -> str | None:
+    """Return the configured location whose list holds ``value`` (or whose name it is), if any."""
+    for name, values in settings.locations.items():
+        if value == name or value in values:
+            return name
+    return None
