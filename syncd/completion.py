@@ -1,40 +1,112 @@
-"""Floor 3: what a role's template adds to a new account."""
+"""Floor 3: from what one source says to what the account will say: roles, templates, layers, policies."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .model import Value
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """A range of numbers to allocate from, ascending, skipping what is in use."""
-
-    first: int
-    last: int
-    width: int = 0
+from .model import Completed, Correlated, Fault, Layer, Record, Role, Standing, Value, fold_layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
-    """What a new account gets before its source's values; never applied to one that exists.
+class Completion:
+    """What one connection's records are completed with.
 
-    ``services`` are the platforms that it goes to (None: all). ``wins`` names the attributes whose
-    default beats the source's value. ``allocate`` maps an attribute to the numbers it is taken from.
+    ``policies`` holds the mapped attributes whose policy is not ``always``. ``precedence`` is the
+    connection's own: the first source of an enterprise has 0 and beats all others.
     """
 
-    name: str
-    services: tuple[str, ...] | None = None
-    defaults: Mapping[str, Value] = field(default_factory=dict)
-    wins: frozenset[str] = frozenset()
-    allocate: Mapping[str, Numbers] = field(default_factory=dict)
+    precedence: int = 0
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    default_role: str | None = None
+    policies: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Role:
-    """A word that sources use for a kind of person; it has exactly one template."""
+def complete(stream: Iterable[object], plan: Completion) -> Iterator[object]:
+    """Turn each Correlated into a Completed: the template for what is new, the field policies for what is not."""
+    for item in stream:
+        if not isinstance(item, Correlated):
+            yield item
+        elif item.verdict in ("new", "ambiguous"):
+            yield _newcomer(item, plan)
+        else:
+            yield _acquaintance(item, plan)
 
-    name: str
-    template: Template
+
+def _newcomer(item: Correlated, plan: Completion) -> Completed:
+    record = item.record
+    faults = record.faults
+    if item.verdict == "ambiguous":
+        faults += (Fault("ambiguous", None, "; ".join(item.rivals), "detained"),)
+    role, fault = _role(record.values, plan)
+    if fault is not None:
+        faults += (fault,)
+    if role is None:
+        return Completed(record, item.verdict, None, record.values, record.values, {}, faults)
+    template = dict(role.template.defaults)
+    template.setdefault("role", role.name)
+    layer = _without(record.values, role.template.wins)
+    return Completed(record, item.verdict, None, layer, {**template, **layer}, template, faults, role)
+
+
+def _acquaintance(item: Correlated, plan: Completion) -> Completed:
+    record, standing = item.record, item.standing
+    assert standing is not None  # noqa: S101 - true of every verdict that comes here
+    layer = record.values
+    faults = record.faults
+    role = None
+    if standing.template or plan.roles:
+        name = standing.attributes.get("role")
+        role = plan.roles.get(name) if isinstance(name, str) else None
+        if role is not None and role.template.wins:
+            layer = _without(layer, role.template.wins)
+    if plan.policies or record.unknown:
+        layer, held = _under_policies(layer, record, standing, plan.policies)
+        faults += held
+    if standing.others or standing.template or standing.local:
+        own = Layer(plan.precedence, layer, standing.owner, gone=False, enabled=record.enabled)
+        values = fold_layers(standing.template, (*standing.others, own), standing.local)
+    else:
+        values = layer
+    return Completed(record, item.verdict, standing, layer, values, standing.template, faults, role)
+
+
+def _under_policies(
+    layer: dict[str, Value], record: Record, standing: Standing, policies: Mapping[str, str]
+) -> tuple[dict[str, Value], tuple[Fault, ...]]:
+    layer = dict(layer)
+    held: list[Fault] = []
+    for name in record.unknown:
+        _restore(layer, name, standing)
+    for name, policy in policies.items():
+        if policy == "create-only":
+            _restore(layer, name, standing)
+        elif layer.get(name) != standing.record.get(name) and standing.link is not None:
+            was, now = standing.record.get(name), layer.get(name)
+            message = f"{name} would change from {was!r} to {now!r}, and its policy is to ask first"
+            held.append(Fault("policy", name, message, "detained"))
+    return layer, tuple(held)
+
+
+def _restore(layer: dict[str, Value], name: str, standing: Standing) -> None:
+    if name in standing.record:
+        layer[name] = standing.record[name]
+    else:
+        layer.pop(name, None)
+
+
+def _role(values: Mapping[str, Value], plan: Completion) -> tuple[Role | None, Fault | None]:
+    name = values.get("role") or plan.default_role
+    if not isinstance(name, str) or (not plan.roles and name != plan.default_role):
+        return None, None
+    role = plan.roles.get(name)
+    if role is None:
+        known = ", ".join(sorted(plan.roles))
+        return None, Fault("role_unknown", "role", f"there is no role {name!r}; configured are: {known}")
+    return role, None
+
+
+def _without(values: dict[str, Value], names: frozenset[str]) -> dict[str, Value]:
+    if names.isdisjoint(values):
+        return values
+    return {name: value for name, value in values.items() if name not in names}

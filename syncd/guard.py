@@ -1,8 +1,24 @@
-"""Floor 3: the guards, which judge a whole plan before anything of it is applied."""
+"""Floor 3: the guards, which judge a whole plan before anything of it is applied.
+
+The rules and their figures come from what trusted systems do (Entra Connect, GCDS, Okta, CUCM) and from
+the accidents that they did not stop: a count *and* a percentage, of what is managed and never of what
+was just read; a disable counts as a removal; small numbers have a rule of their own; a day has a sum,
+so that many small plans cannot do what one large plan may not.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from .model import Objection
+
+FEW = 20
+"""Below this many managed accounts a percentage says nothing."""
+
+FEW_REMOVALS = 2
+"""How many removals such a small connection may plan at once, whatever the percentage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,3 +47,146 @@ class Limits:
     update: Limit = Limit(percent=30.0)
     container: float | None = 50.0
     shrink: float | None = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What a plan means for one platform: how many accounts are there, would appear, would vanish."""
+
+    platform: str
+    there: int
+    appear: int
+    vanish: int
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What the guards look at: the counts of a plan and what is known of its source.
+
+    ``removals`` are all operations that take an account away, those that wait out their grace included:
+    guards judge when people are first missing. ``containers`` maps a container to (people in it, people
+    of it who would go). ``sizes`` are the last complete reads, newest last; ``size`` is this one, None
+    when it was not a complete read.
+    """
+
+    kind: str = "sync"
+    adds: int = 0
+    updates: int = 0
+    removals: int = 0
+    moves: int = 0
+    managed: int = 0
+    removed_today: int = 0
+    size: int | None = None
+    sizes: Sequence[int] = ()
+    first: bool = False
+    detain: str = "never"
+    containers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    effects: Sequence[Effect] = ()
+    broken_plugins: Sequence[str] = ()
+    switched: str | None = None
+
+
+def review(plan: Summary, limits: Limits) -> list[Objection]:
+    """Return every objection to a plan, sorted; none means that it may be applied."""
+    return sorted(_objections(plan, limits))
+
+
+def allowed(limit: Limit, total: int) -> int | None:
+    """Return how many of ``total`` may go at once; None is no limit.
+
+    Below 20 managed accounts a percentage is replaced by two, and never by less than it would allow.
+    """
+    bounds = []
+    if limit.percent is not None:
+        share = int(total * limit.percent / 100)
+        bounds.append(max(share, FEW_REMOVALS) if total < FEW else share)
+    if limit.count is not None:
+        bounds.append(limit.count)
+    return min(bounds, default=None)
+
+
+def _objections(plan: Summary, limits: Limits) -> Iterator[Objection]:
+    for plugin in plan.broken_plugins:
+        message = f"the plugin {plugin} is configured and did not load, so its guards are not heard"
+        yield Objection("plugin-missing", "run", message)
+    if plan.kind == "sync":
+        yield from _source(plan, limits)
+        yield from _agreement(plan)
+    yield from _removals(plan, limits)
+    for effect in plan.effects:
+        yield from _platform(effect)
+    if not plan.first:
+        yield from _changes("add", plan.adds, plan.managed, limits.add)
+        yield from _changes("update", plan.updates, plan.managed, limits.update)
+
+
+def _source(plan: Summary, limits: Limits) -> Iterator[Objection]:
+    if plan.size == 0 and plan.managed:
+        message = f"the source is empty, and {plan.managed} accounts come from it"
+        yield Objection("source-empty", "run", message)
+    elif plan.size is not None and plan.sizes and limits.shrink is not None:
+        usual = median(plan.sizes[-5:])
+        least = usual * (100 - limits.shrink) / 100
+        if plan.size < least and usual - plan.size > FEW_REMOVALS:
+            message = (
+                f"the source has {plan.size} entries, and {usual:g} were usual: more than "
+                f"{limits.shrink:g} percent fewer"
+            )
+            yield Objection("source-shrunk", "run", message)
+    for container, (before, leaving) in sorted(plan.containers.items()):
+        if limits.container is None or leaving <= FEW_REMOVALS:
+            continue
+        if leaving > before * limits.container / 100:
+            message = f"{leaving} of {before} people of {container} would go at once"
+            yield Objection("container-emptied", "run", message)
+    if plan.moves > FEW_REMOVALS and plan.moves * 2 > plan.managed:
+        message = (
+            f"{plan.moves} of {plan.managed} accounts would be linked to another anchor: was the "
+            "directory rebuilt, or the anchor attribute changed?"
+        )
+        yield Objection("anchors-new", "run", message)
+
+
+def _agreement(plan: Summary) -> Iterator[Objection]:
+    if plan.switched is not None:
+        yield Objection("source-switched", "run", plan.switched)
+    if not (plan.adds or plan.updates or plan.removals):
+        return
+    if plan.detain == "always":
+        yield Objection("detain-always", "run", "every plan of this connection waits for a person")
+    elif plan.detain == "first-run" and plan.first:
+        yield Objection("first-run", "run", "the first plan of this connection waits for a person")
+
+
+def _removals(plan: Summary, limits: Limits) -> Iterator[Objection]:
+    if not plan.removals:
+        return
+    most = allowed(limits.remove, plan.managed)
+    if most is not None and plan.removals > most:
+        message = f"{plan.removals} of {plan.managed} accounts would be removed, and at most {most} may be"
+        yield Objection("too-many-removals", "removals", message)
+    day = limits.remove.per_day
+    if day is not None and plan.removed_today + plan.removals > day:
+        message = (
+            f"{plan.removals} accounts would be removed, {plan.removed_today} were in the last 24 hours, "
+            f"and at most {day} may be in a day"
+        )
+        yield Objection("too-many-removals-today", "removals", message)
+
+
+def _platform(effect: Effect) -> Iterator[Objection]:
+    most = allowed(effect.limits.remove, effect.there)
+    if effect.vanish and most is not None and effect.vanish > most:
+        message = (
+            f"{effect.vanish} of {effect.there} accounts would vanish from platform {effect.platform}, "
+            f"and at most {most} may"
+        )
+        yield Objection(f"too-many-removals:{effect.platform}", "removals", message)
+
+
+def _changes(kind: str, count: int, managed: int, limit: Limit) -> Iterator[Objection]:
+    most = allowed(limit, managed)
+    if most is not None and count > max(most, FEW_REMOVALS):
+        message = f"{count} {kind}s are planned, {managed} accounts are managed, and at most {most} may be"
+        yield Objection(f"too-many-{kind}s", "run", message)

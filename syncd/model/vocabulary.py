@@ -121,6 +121,9 @@ class Vocabulary(Mapping[str, Attribute]):
     def __len__(self) -> int:
         return len(self._words)
 
+    def __hash__(self) -> int:
+        return hash(tuple(self._words))
+
     def extended(self, words: Iterable[Attribute]) -> Vocabulary:
         """Return this vocabulary and ``words``; raises ValueError for a name that exists."""
         return Vocabulary([*self._words.values(), *words])
@@ -136,7 +139,7 @@ class Vocabulary(Mapping[str, Attribute]):
         return found
 
 
-RESERVED = frozenset({"disabled_by", "deleted_at", "kind", "id", "anchor", "enterprise"})
+RESERVED = frozenset({"disabled_by", "deleted", "kind", "id", "anchor", "enterprise"})
 """Names that mean an account's state in a plan, and so cannot be attributes."""
 
 VOCABULARY = Vocabulary(_words())

@@ -1,0 +1,91 @@
+"""Floor 3: which account an entry belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from hashlib import blake2b
+from typing import TypeAlias
+
+from .model import Candidates, Checkpoint, Correlated, Entry, Record, Standing
+
+BATCH = 500
+"""How many records are looked up at a time."""
+
+
+Known: TypeAlias = Callable[[Sequence[bytes]], Collection[bytes]]
+"""From fingerprints to those of them that are stored with a link of this connection."""
+
+Lookup: TypeAlias = Callable[[Sequence[Record]], Sequence[Candidates]]
+
+
+def skip_unchanged(stream: Iterable[object], known: Known, salt: bytes) -> Iterator[object]:
+    """Drop the entries whose fingerprint is stored, a batch at a time, without decoding them.
+
+    ``salt`` stands for everything of the configuration that shapes a record; it ends every fingerprint,
+    so that a change of it makes every entry count as changed.
+    """
+    batch: list[Entry] = []
+    for item in stream:
+        if isinstance(item, Entry):
+            batch.append(item)
+        if len(batch) >= BATCH or isinstance(item, Checkpoint):
+            yield from _changed(batch, known, salt)
+            batch = []
+        if not isinstance(item, Entry):
+            yield item
+    yield from _changed(batch, known, salt)
+
+
+def _changed(batch: list[Entry], known: Known, salt: bytes) -> Iterator[Entry]:
+    if not batch:
+        return
+    prints = [(entry.fingerprint or _fingerprint(entry)) + salt for entry in batch]
+    stored = known(prints)
+    if len(stored) == len(prints):
+        return
+    for entry, fingerprint in zip(batch, prints, strict=True):
+        if fingerprint not in stored:
+            entry.fingerprint = fingerprint
+            yield entry
+
+
+def _fingerprint(entry: Entry) -> bytes:
+    told = (entry.anchor, sorted(entry.attributes.items()), entry.enabled, sorted(entry.unknown))
+    return blake2b(repr(told).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def correlate(stream: Iterable[object], lookup: Lookup) -> Iterator[object]:
+    """Find each record's account, a batch at a time: the stored link first, else the match keys in order."""
+    batch: list[Record] = []
+    for item in stream:
+        if isinstance(item, Record):
+            batch.append(item)
+        if len(batch) >= BATCH or isinstance(item, Checkpoint):
+            yield from _correlated(batch, lookup)
+            batch = []
+        if not isinstance(item, Record):
+            yield item
+    yield from _correlated(batch, lookup)
+
+
+def _correlated(batch: list[Record], lookup: Lookup) -> Iterator[Correlated]:
+    if not batch:
+        return
+    for record, (linked, matches) in zip(batch, lookup(batch), strict=True):
+        if linked is not None:
+            yield Correlated(record, "linked", linked)
+        elif not matches:
+            yield Correlated(record, "new", None)
+        else:
+            yield _matched(record, matches)
+
+
+def _matched(record: Record, matches: tuple[tuple[str, Standing], ...]) -> Correlated:
+    standing = matches[0][1]
+    if any(other.account != standing.account for _, other in matches):
+        rivals = tuple(f"{attribute} is that of account {other.account}" for attribute, other in matches)
+        return Correlated(record, "ambiguous", None, rivals)
+    if standing.link is not None:
+        rivals = (f"account {standing.account} is linked to {standing.anchor}",)
+        return Correlated(record, "relink", standing, rivals)
+    return Correlated(record, "adoptable", standing)

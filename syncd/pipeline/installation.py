@@ -1,0 +1,207 @@
+"""Configuration, plugins and database of one installation, put together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from .. import logs
+from ..completion import Completion
+from ..config import Settings
+from ..config.settings import PlatformSettings, SourceSettings
+from ..connector import Context, Platform, Source
+from ..errors import SyncdError
+from ..guard import Limits
+from ..mapping import mapper
+from ..model import Attribute, Entry, Value, Vocabulary
+from ..services import Service, serves
+from ..store.database import Database
+from ..store.runs import Connection, connection_of
+from ..store.staging import stamp
+from ..validation import Demand
+
+if TYPE_CHECKING:
+    from ..plugins import Plugins
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What every verb works on. ``clock`` returns an aware time; nothing else asks for the time.
+
+    ``secret`` resolves a reference; ``actor`` is who is asking, as the journal records it.
+    """
+
+    settings: Settings
+    plugins: Plugins
+    database: Database
+    actor: str
+    secret: Callable[[str], str]
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def now(self) -> str:
+        """Return the time as it is stored."""
+        return stamp(self.clock())
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Everything that shapes the runs of one connection."""
+
+    settings: SourceSettings
+    connection: Connection
+    source: Source
+    vocabulary: Vocabulary
+    completion: Completion
+    protected: tuple[tuple[str, str], ...]
+    demands: tuple[Demand, ...]
+    services: tuple[tuple[Service, Limits], ...]
+    siblings: tuple[str, ...]
+    salt: bytes
+
+
+def line_of(here: Installation, name: str) -> Line:
+    """Make one connection's line ready; touches the database, never the network.
+
+    Raises SyncdError for a source that is not configured, PluginError if its constructor fails.
+    """
+    settings = source_settings(here, name)
+    enterprise = here.settings.enterprises[settings.enterprise]
+    source = here.plugins.sources[settings.type](settings.options, context_of(here, name))
+    source.select(settings.mapping.sources)
+    policies = {rule.attribute: rule.policy for rule in settings.mapping.rules if rule.policy != "always"}
+    connection = connection_of(here.database, name, settings.enterprise, settings.type, settings.formerly)
+    return Line(
+        settings=settings,
+        connection=connection,
+        source=source,
+        vocabulary=here.settings.vocabulary,
+        completion=Completion(
+            precedence=settings.precedence,
+            roles=here.settings.roles,
+            default_role=settings.default_role,
+            policies=policies,
+        ),
+        protected=enterprise.protected,
+        demands=demands_of(here, settings.enterprise),
+        services=services_of(here, settings.enterprise),
+        siblings=enterprise.sources,
+        salt=_salt(here, settings),
+    )
+
+
+def source_settings(here: Installation, name: str) -> SourceSettings:
+    """Return a source's settings; raises SyncdError naming those that there are."""
+    settings = here.settings.sources.get(name)
+    if settings is None:
+        known = ", ".join(sorted(here.settings.sources)) or "none"
+        raise SyncdError(f"there is no source {name!r} in the configuration; configured are: {known}")
+    return settings
+
+
+def context_of(here: Installation, name: str) -> Context:
+    """Return what a connector is given."""
+    return Context(name, logs.get_log(f"connector.{name}"), here.secret, here.stopping)
+
+
+def platform_of(here: Installation, settings: PlatformSettings) -> Platform:
+    """Make a platform; never touches the network."""
+    return here.plugins.platforms[settings.type](settings.options, context_of(here, settings.name))
+
+
+def services_of(here: Installation, enterprise: str) -> tuple[tuple[Service, Limits], ...]:
+    """Return the platforms that serve an enterprise, with their limits."""
+    return tuple(
+        (service_of(here, settings), settings.limits)
+        for settings in here.settings.platforms.values()
+        if settings.enterprises is None or enterprise in settings.enterprises
+    )
+
+
+def service_of(here: Installation, settings: PlatformSettings) -> Service:
+    """Return a configured platform's place in the line."""
+    kinds = here.plugins.platforms[settings.type].kinds
+    return Service(
+        name=settings.name,
+        kinds=kinds,
+        enterprises=settings.enterprises,
+        accept=settings.accept,
+        roles=here.settings.roles,
+    )
+
+
+def demands_of(here: Installation, enterprise: str) -> tuple[Demand, ...]:
+    """Return what the platforms of an enterprise demand of the accounts that they serve."""
+    found = []
+    for settings in here.settings.platforms.values():
+        if settings.enterprises is not None and enterprise not in settings.enterprises:
+            continue
+        platform = platform_of(here, settings)
+        demanding = {
+            name: field
+            for name, field in platform.fields.items()
+            if field.required or field.limit is not None or field.pattern is not None
+        }
+        if demanding:
+            serving = partial(serves, service_of(here, settings), enterprise)
+            found.append(Demand(settings.name, serving, demanding, fields_of(settings, platform)))
+    return tuple(found)
+
+
+def fields_of(
+    settings: PlatformSettings, platform: Platform
+) -> Callable[[Mapping[str, Value]], dict[str, Value]]:
+    """Return the function from an account's attributes to the platform's fields.
+
+    Without a ``map`` every field takes the attribute that the platform declares for it.
+    """
+    declared = platform.fields
+    if not settings.mapping.rules:
+        pairs = [(name, field.attribute) for name, field in declared.items()]
+        return lambda values: {name: values[source] for name, source in pairs if source in values}
+    words = (
+        Attribute(name, field.description, many=field.many, limit=None) for name, field in declared.items()
+    )
+    map_entry = mapper(settings.mapping, Vocabulary(words))
+    mapped = {rule.attribute for rule in settings.mapping.rules}
+    rest = [(name, field.attribute) for name, field in declared.items() if name not in mapped]
+
+    def made(values: Mapping[str, Value]) -> dict[str, Value]:
+        texts = {name: (value,) if isinstance(value, str) else value for name, value in values.items()}
+        fields = {name: values[source] for name, source in rest if source in values}
+        return {**fields, **map_entry(Entry("", texts)).values}
+
+    return made
+
+
+def resolver(plugins: Plugins, environ: Mapping[str, str]) -> Callable[[str], str]:
+    """Return the function that resolves references and lets no secret reach a log afterwards."""
+    from ..credentials import resolve
+
+    def secret(reference: str) -> str:
+        value = resolve(reference, environ, plugins.hooks.resolve_secret)
+        logs.remember_secret(value)
+        return value
+
+    return secret
+
+
+def _salt(here: Installation, settings: SourceSettings) -> bytes:
+    """Return a digest of what shapes a record: another one means that every entry is read anew."""
+    terms, roles = settings.terms, here.settings.roles
+    told: Iterable[Any] = (
+        settings.mapping.text,
+        settings.match,
+        settings.default_role,
+        sorted(terms.operations),
+        (terms.kind, terms.adopt, terms.owns, terms.leavers.disabled),
+        sorted(here.settings.locations.items()),
+        here.settings.departments,
+        [(name, repr(roles[name])) for name in sorted(roles)],
+    )
+    return blake2b(repr(told).encode(), digest_size=8).digest()

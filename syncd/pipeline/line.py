@@ -1,0 +1,242 @@
+"""The line itself: read, plan, judge, apply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ..completion import complete
+from ..correlation import correlate, skip_unchanged
+from ..errors import CursorExpired, SyncdError, Unavailable
+from ..guard import Summary, review
+from ..logs import bound, get_log
+from ..mapping import map_entries
+from ..model import Objection
+from ..planning import plan
+from ..store import applying, runs
+from ..store.runs import Run
+from ..store.settling import Settled, settle
+from ..store.staging import Staging
+from ..store.standings import precedence_of
+from ..store.summary import PlanView, summarise
+from ..validation import Places, validate
+from .installation import Installation, Line
+
+log = get_log("syncd.line")
+
+Beat = Callable[[str, int], None]
+"""Told of progress: the stage (``read``, ``apply``) and how far it is."""
+
+
+def plan_run(here: Installation, line: Line, *, full: bool = False, beat: Beat | None = None) -> Run:
+    """Read a source to its end and leave a plan: planned, held, or the open run that is the same.
+
+    Nothing of accounts, links or platforms changes. Raises ConnectorError if the source cannot be read,
+    after the run has been failed.
+    """
+    connection, scope = line.connection, line.source.scope()
+    switched = connection.scope is not None and connection.scope != scope
+    cursor = None if full or switched or not line.source.incremental else connection.cursor
+    number = runs.begin(
+        here.database,
+        connection=connection.id,
+        enterprise=connection.enterprise,
+        kind="sync",
+        mode="full" if cursor is None else "incremental",
+        actor=here.actor,
+        now=here.now(),
+    )
+    with bound(run=number, connection=connection.name):
+        log.info("run_started", mode="full" if cursor is None else "incremental", actor=here.actor)
+        try:
+            staging = _read(here, line, number, cursor, beat)
+            return _settled(here, line, staging, scope, switched=switched)
+        except BaseException as error:
+            runs.fail(here.database, number, str(error) or type(error).__name__, here.now())
+            log.warning("run_failed", error=str(error) or type(error).__name__)
+            raise
+
+
+def _read(here: Installation, line: Line, number: int, cursor: str | None, beat: Beat | None) -> Staging:
+    staging = Staging(here.database, number, line.connection.id, line.connection.enterprise, line.vocabulary)
+    staging.standings.rank(precedence_of(here.database.conn, line.siblings))
+    line.source.open()
+    try:
+        staging.stage(stages(here, line, staging, cursor), here.now(), _reading(beat))
+    except CursorExpired as error:
+        log.warning("cursor_expired", reason=str(error))
+        return _read(here, line, number, None, beat)
+    finally:
+        line.source.close()
+    if staging.checkpoint is None:
+        log.warning("read_torn")
+        raise Unavailable(
+            f"source {line.settings.name} ended without its checkpoint: the read is torn, nothing of it was used"
+        )
+    return staging
+
+
+def stages(here: Installation, line: Line, staging: Staging, cursor: str | None) -> Iterator[object]:
+    """Put the pure stages behind each other; whoever drains the stream makes them work."""
+    stream: Iterator[object] = iter(line.source.read(cursor))
+    stream = skip_unchanged(stream, staging.sightings.known, line.salt)
+    stream = map_entries(stream, line.settings.mapping, line.vocabulary)
+    stream = correlate(stream, staging.candidates(line.settings.match))
+    stream = complete(stream, line.completion)
+    stream = validate(stream, line.settings.checks, line.demands, places_of(here), line.settings.terms.kind)
+    return plan(stream, line.settings.terms, line.vocabulary, line.protected)
+
+
+def places_of(here: Installation) -> Places:
+    """Return the locations and departments that people may be in."""
+    known = {word for name, words in here.settings.locations.items() for word in (name, *words)}
+    return Places(frozenset(known), frozenset(here.settings.departments))
+
+
+def _reading(beat: Beat | None) -> Callable[[int], None] | None:
+    return None if beat is None else lambda count: beat("read", count)
+
+
+def _settled(here: Installation, line: Line, staging: Staging, scope: str, *, switched: bool) -> Run:
+    terms = line.settings.terms
+    settled = settle(staging, terms, line.protected, here.clock(), switched=switched)
+    summary = summarise(
+        staging,
+        kind="sync",
+        detain=terms.detain,
+        settled=settled,
+        services=line.services,
+        broken_plugins=[failure.plugin for failure in here.plugins.failures],
+        now=here.clock(),
+    )
+    objections = judge(here, line, staging.run, summary)
+    counts = _counts(staging, settled, summary)
+    run = runs.ready(staging, settled, objections, counts, scope=scope, now=here.now())
+    report_plan(run, staging.run)
+    return run
+
+
+def judge(here: Installation, line: Line, run: int, summary: Summary) -> list[Objection]:
+    """Collect the objections of the guards and of every plugin."""
+    view = PlanView(here.database, run, summary)
+    own = review(summary, line.settings.limits)
+    return sorted({*own, *here.plugins.hooks.review_plan(view, line.settings.limits)})
+
+
+def _counts(staging: Staging, settled: Settled, summary: Summary) -> dict[str, int]:
+    counts = {
+        "entries": summary.size if summary.size is not None else staging.sightings.count + staging.staged,
+        "add": summary.adds,
+        "update": summary.updates,
+        "remove": summary.removals,
+        "kept": settled.kept,
+        "ignored": settled.ignored,
+        "missing": len(settled.missing),
+        "problems": staging.problems,
+    }
+    counts.update({f"refused_{kind}": count for kind, count in staging.refused.items()})
+    counts.update({f"appear:{one.platform}": one.appear for one in summary.effects})
+    counts.update({f"vanish:{one.platform}": one.vanish for one in summary.effects})
+    return counts
+
+
+def report_plan(run: Run, number: int) -> None:
+    """Log what became of a plan."""
+    if run.id != number:
+        log.info("run_ended", same_as=run.id)
+    elif run.state == "held":
+        log.warning("run_held", objections=[one.code for one in run.objections], **_told(run))
+    else:
+        log.info("run_planned", **_told(run))
+    detained = [one.code for one in run.objections if one.scope == "removals"]
+    if detained and run.id == number:
+        log.warning("removals_detained", objections=detained, removals=run.counts.get("remove", 0))
+
+
+def _told(run: Run) -> dict[str, int]:
+    return {name: run.counts.get(name, 0) for name in ("entries", "add", "update", "remove", "problems")}
+
+
+def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:
+    """Apply a planned or approved run to the accounts; the platforms are for ``distribute``.
+
+    Raises SyncdError if the run cannot be applied as it stands.
+    """
+    platforms = [
+        name
+        for name, one in here.settings.platforms.items()
+        if one.enterprises is None or run.enterprise in one.enterprises
+    ]
+    with bound(run=run.id):
+        ended = applying.apply(
+            here.database,
+            run,
+            platforms=platforms,
+            vocabulary=here.settings.vocabulary,
+            clock=here.now,
+            beat=None if beat is None else lambda count: beat("apply", count),
+        )
+        states = {k: v for k, v in ended.counts.items() if k.endswith("_operations")}
+        log.info("run_applied", **states)
+    return ended
+
+
+def sync(here: Installation, line: Line, *, full: bool = False, beat: Beat | None = None) -> Run:
+    """Finish what was begun, read, plan, and apply what nothing objects to; return the run."""
+    resume(here, line.connection.id, beat=beat)
+    run = plan_run(here, line, full=full, beat=beat)
+    if run.state == "planned":
+        run = apply_run(here, run, beat=beat)
+    return run
+
+
+def resume(here: Installation, connection: int | None = None, *, beat: Beat | None = None) -> list[Run]:
+    """Clean up after a killed process: drop half-read runs, finish half-applied ones."""
+    runs.clean_up(here.database, here.now())
+    where, values = ("state = 'applying'", ()) if connection is None else (
+        "state = 'applying' AND connection = ?", (connection,))  # fmt: skip
+    resumed = []
+    for run in reversed(runs.runs(here.database, where, values, limit=1000)):
+        log.warning("run_resumed", run=run.id)
+        resumed.append(apply_run(here, run, beat=beat))
+    return resumed
+
+
+def approve(here: Installation, number: int, *, why: str | None = None, plan_hash: str | None = None) -> Run:
+    """Record a person's approval of a held or planned run, bound to its plan; return the run.
+
+    Raises SyncdError if the run is not open, or is not the plan that the person has seen.
+    """
+    import json
+
+    run = runs.run_of(here.database, number)
+    if run is None:
+        raise SyncdError(f"there is no run {number}; see syncd runs")
+    if run.state not in ("planned", "held"):
+        newer = runs.open_run(here.database, run.connection)
+        hint = f"; the open run is {newer.id}" if newer is not None else "; run syncd preview again"
+        raise SyncdError(f"run {number} is {run.state} and cannot be applied{hint}")
+    if plan_hash is not None and not (run.plan_hash or "").startswith(plan_hash):
+        raise SyncdError(f"run {number} has the plan {run.plan_hash}, which does not begin with {plan_hash}")
+    overrides = sorted({one.code for one in run.objections})
+    closed = [code for code in overrides if code in ("plugin-missing", "reviewer-failed")]
+    if closed:
+        raise SyncdError(
+            f"run {number} cannot be approved while {', '.join(closed)} stands; mend the plugin first"
+        )
+    approval = {
+        "who": here.actor,
+        "at": here.now(),
+        "plan_hash": run.plan_hash,
+        "overrides": overrides,
+        "why": why,
+    }
+    with here.database.transaction() as conn:
+        conn.execute("UPDATE runs SET approved = ? WHERE id = ?", (json.dumps(approval), number))
+        conn.execute(
+            "INSERT INTO decisions (connection, verb, who, at, why, run, ended_at) VALUES (?,'apply',?,?,?,?,?)",
+            (run.connection, here.actor, here.now(), why, number, here.now()),
+        )
+    log.info("decision_recorded", verb="apply", run=number, overrides=overrides)
+    approved = runs.run_of(here.database, number)
+    assert approved is not None  # noqa: S101 - it was just written
+    return approved

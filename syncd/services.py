@@ -1,0 +1,58 @@
+"""Floor 3: which accounts a platform serves, and what it is to see of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .model import Role, Value, Values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A platform's place in the line.
+
+    ``accept`` maps attributes to the values that are let in (empty: everybody), ``kinds`` are the kinds
+    of account that it takes, ``enterprises`` None means every enterprise. ``fields`` maps each of its
+    fields to the account attribute that fills it.
+    """
+
+    name: str
+    kinds: frozenset[str] = frozenset({"user", "contact"})
+    enterprises: frozenset[str] | None = None
+    accept: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    roles: Mapping[str, Role] = field(default_factory=dict)
+
+    @property
+    def choosy(self) -> bool:
+        """Whether it depends on an account's attributes if the platform serves it."""
+        return bool(self.accept) or any(role.template.services is not None for role in self.roles.values())
+
+
+def serves(service: Service, enterprise: str, kind: str, values: Mapping[str, Value]) -> bool:
+    """Say whether an account with these values, if it is not deleted, belongs on the platform.
+
+    The template of its role must name the platform among its services (or name none at all), and each
+    attribute of ``accept`` must hold one of the values let in.
+    """
+    if kind not in service.kinds or (
+        service.enterprises is not None and enterprise not in service.enterprises
+    ):
+        return False
+    name = values.get("role")
+    role = service.roles.get(name) if isinstance(name, str) else None
+    if role is not None and role.template.services is not None and service.name not in role.template.services:
+        return False
+    return all(_meets(values.get(attribute), allowed) for attribute, allowed in service.accept.items())
+
+
+def _meets(value: Value | None, allowed: frozenset[str]) -> bool:
+    if value is None:
+        return False
+    return value in allowed if isinstance(value, str) else not allowed.isdisjoint(value)
+
+
+def changed_fields(delivered: Values, wanted: Values) -> frozenset[str]:
+    """Return the names of the fields that differ from what the platform confirmed last."""
+    names = delivered.keys() | wanted.keys()
+    return frozenset(name for name in names if delivered.get(name) != wanted.get(name))

@@ -1,0 +1,295 @@
+"""The life of a run: reading -> planned -> held | applying -> ended, or failed, or superseded."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..errors import SyncdError
+from ..model import Objection
+from .database import Database
+from .settling import Settled
+from .staging import Staging
+
+OPEN = ("reading", "planned", "held", "applying")
+
+
+class Run(NamedTuple):
+    """One row of the journal."""
+
+    id: int
+    connection: int | None
+    enterprise: str
+    kind: str
+    mode: str
+    state: str
+    actor: str
+    why: str | None
+    started_at: str
+    planned_at: str | None
+    ended_at: str | None
+    cursor: str | None
+    scope: str | None
+    plan_hash: str | None
+    entries: int
+    unchanged: int
+    counts: dict[str, int]
+    objections: tuple[Objection, ...]
+    approved: dict[str, Any] | None
+    undoes: int | None
+    same_as: int | None
+    error: str | None
+
+
+class Connection(NamedTuple):
+    """A configured source, or what is left of one."""
+
+    id: int
+    name: str
+    enterprise: str
+    type: str
+    cursor: str | None
+    scope: str | None
+    sizes: tuple[int, ...]
+    trusted_since: str | None
+    retired_at: str | None
+
+
+_RUN = """id, connection, enterprise, kind, mode, state, actor, why, started_at, planned_at, ended_at, cursor, scope,
+  plan_hash, entries, unchanged, counts, objections, approved, undoes, same_as, error"""
+_CONNECTION = "id, name, enterprise, type, cursor, scope, sizes, trusted_since, retired_at"
+
+
+def connection_of(
+    database: Database, name: str, enterprise: str, kind: str, formerly: str | None = None
+) -> Connection:
+    """Return the row of a configured connection, made or renamed if need be."""
+    conn = database.conn
+    found = find_connection(database, name)
+    if found is None and formerly is not None and find_connection(database, formerly) is not None:
+        with database.transaction():
+            conn.execute(
+                "UPDATE connections SET name = ?, formerly = ? WHERE name = ?", (name, formerly, formerly)
+            )
+        found = find_connection(database, name)
+    if found is None:
+        with database.transaction():
+            conn.execute(
+                "INSERT INTO connections (name, enterprise, type) VALUES (?,?,?)", (name, enterprise, kind)
+            )
+        found = find_connection(database, name)
+    assert found is not None  # noqa: S101 - it was just made
+    if found.enterprise != enterprise:
+        raise SyncdError(
+            f"source {name} belonged to enterprise {found.enterprise} and is now configured for {enterprise}; "
+            f"retire it there first (syncd retire {name}), or give it another name"
+        )
+    return found
+
+
+def find_connection(database: Database, name: str) -> Connection | None:
+    """Return a connection by its name, or None."""
+    row = database.conn.execute(f"SELECT {_CONNECTION} FROM connections WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        return None
+    *head, sizes, trusted_since, retired_at = row
+    return Connection._make([*head, tuple(json.loads(sizes)), trusted_since, retired_at])
+
+
+def run_of(database: Database, number: int) -> Run | None:
+    """Return one run, or None."""
+    row = database.conn.execute(f"SELECT {_RUN} FROM runs WHERE id = ?", (number,)).fetchone()
+    return None if row is None else _run(row)
+
+
+def runs(database: Database, where: str = "1", values: Sequence[Any] = (), limit: int = 50) -> list[Run]:
+    """Return runs, the newest first."""
+    query = f"SELECT {_RUN} FROM runs WHERE {where} ORDER BY id DESC LIMIT ?"
+    return [_run(row) for row in database.conn.execute(query, (*values, limit))]
+
+
+def _run(row: Sequence[Any]) -> Run:
+    *head, counts, objections, approved, undoes, same_as, error = row
+    return Run._make(
+        [
+            *head,
+            json.loads(counts),
+            tuple(Objection(*one) for one in json.loads(objections)),
+            None if approved is None else json.loads(approved),
+            undoes,
+            same_as,
+            error,
+        ]
+    )
+
+
+def begin(
+    database: Database,
+    *,
+    connection: int | None,
+    enterprise: str,
+    kind: str,
+    mode: str,
+    actor: str,
+    now: str,
+    why: str | None = None,
+    undoes: int | None = None,
+) -> int:
+    """Start a run and return its number."""
+    with database.transaction() as conn:
+        cursor = conn.execute(
+            "INSERT INTO runs (connection, enterprise, kind, mode, state, actor, started_at, why, undoes)"
+            " VALUES (?,?,?,?,'reading',?,?,?,?)",
+            (connection, enterprise, kind, mode, actor, now, why, undoes),
+        )
+    return int(cursor.lastrowid or 0)
+
+
+def fail(database: Database, run: int, error: str, now: str) -> None:
+    """End a run that could not be planned: nothing of what it read is kept."""
+    with database.transaction() as conn:
+        conn.execute("DELETE FROM operations WHERE run = ?", (run,))
+        conn.execute(
+            "UPDATE runs SET state = 'failed', error = ?, ended_at = ? WHERE id = ? AND state = 'reading'",
+            (error, now, run),
+        )
+
+
+def clean_up(database: Database, now: str) -> list[int]:
+    """Fail the runs that a killed process left while reading; return their numbers."""
+    rows = database.conn.execute("SELECT id FROM runs WHERE state = 'reading'").fetchall()
+    for (run,) in rows:
+        fail(database, run, "the process ended while the source was being read", now)
+    return [run for (run,) in rows]
+
+
+def open_run(database: Database, connection: int | None, *, other_than: int = 0) -> Run | None:
+    """Return the connection's run that is planned, held or being applied, if there is one."""
+    row = database.conn.execute(
+        f"SELECT {_RUN} FROM runs WHERE connection IS ? AND id <> ?"
+        " AND state IN ('planned','held','applying') ORDER BY id DESC LIMIT 1",
+        (connection, other_than),
+    ).fetchone()
+    return None if row is None else _run(row)
+
+
+def ready(
+    staging: Staging,
+    settled: Settled,
+    objections: Sequence[Objection],
+    counts: Mapping[str, int],
+    *,
+    scope: str,
+    now: str,
+) -> Run:
+    """End the reading of a run: planned, held, or ended because the very same plan is open already.
+
+    All in one transaction: the old open run is superseded in the moment in which this one is ready.
+    """
+    database, run = staging.database, staging.run
+    held = any(one.scope == "run" for one in objections)
+    with database.transaction() as conn:
+        old = open_run(database, staging.connection, other_than=run)
+        _detain(conn, run, objections)
+        _refresh(staging, settled, held=held, now=now)
+        if old is not None and old.plan_hash == settled.plan_hash and old.kind == "sync":
+            conn.execute("DELETE FROM operations WHERE run = ?", (run,))
+            state, same_as = "ended", old.id
+        else:
+            state, same_as = ("held" if held else "planned"), None
+            if old is not None:
+                supersede(conn, old.id, now)
+            _supersede_outdated(staging, settled, now)
+        checkpoint = staging.checkpoint
+        conn.execute(
+            "UPDATE runs SET state = ?, planned_at = ?, ended_at = ?, cursor = ?, scope = ?, plan_hash = ?,"
+            " entries = ?, unchanged = ?, counts = ?, objections = ?, same_as = ? WHERE id = ?",
+            (
+                state, now, now if same_as else None, checkpoint.cursor if checkpoint else None, scope,
+                settled.plan_hash, counts.get("entries", 0), staging.sightings.unchanged, json.dumps(counts),
+                json.dumps(objections), same_as, run,
+            ),
+        )  # fmt: skip
+    ended = run_of(database, old.id if same_as and old else run)
+    assert ended is not None  # noqa: S101 - it was just written
+    return ended
+
+
+def supersede(conn: sqlite3.Connection, run: int, now: str) -> None:
+    """Replace a run that was never applied; what it detained stays open until a plan differs from it."""
+    conn.execute(
+        "UPDATE operations SET state = 'superseded', changed_at = ? WHERE run = ? AND state = 'planned'",
+        (now, run),
+    )
+    conn.execute("UPDATE runs SET state = 'superseded', ended_at = ? WHERE id = ?", (now, run))
+
+
+def _detain(conn: sqlite3.Connection, run: int, objections: Sequence[Objection]) -> None:
+    values: tuple[int, ...]
+    for one in objections:
+        if one.scope == "removals":
+            where, values = "kind IN ('disable','delete') AND state IN ('planned','waiting')", (run,)
+        elif one.scope.startswith("operation:"):
+            where, values = (
+                "id = ? AND state IN ('planned','waiting')",
+                (run, int(one.scope.partition(":")[2])),
+            )
+        else:
+            continue
+        reason = json.dumps([[one.code, None, one.message, "detained"]], ensure_ascii=False)
+        conn.execute(
+            f"UPDATE operations SET state = 'detained', reasons = ? WHERE run = ? AND {where}",
+            (reason, *values),
+        )
+
+
+def _refresh(staging: Staging, settled: Settled, *, held: bool, now: str) -> None:
+    """Keep the books of the links: who is back, who is missing, whose fingerprint alone is new."""
+    conn = staging.conn
+    rows = conn.execute(
+        "SELECT id FROM links WHERE connection = ? AND missing_since IS NOT NULL AND gone_at IS NULL",
+        (staging.connection,),
+    ).fetchall()
+    back = [(link,) for (link,) in rows if staging.sightings.has(link)]
+    conn.executemany("UPDATE links SET missing_since = NULL, reads_missed = 0 WHERE id = ?", back)
+    conn.execute("UPDATE links SET fingerprint = t.fingerprint FROM temp.touched t WHERE t.link = links.id")
+    if not held:
+        conn.executemany(
+            "UPDATE links SET missing_since = COALESCE(missing_since, ?), reads_missed = reads_missed + 1 WHERE id = ?",
+            ((now, link) for link in settled.missing),
+        )
+
+
+def _supersede_outdated(staging: Staging, settled: Settled, now: str) -> None:
+    """End the open operations that this read has overtaken."""
+    conn = staging.conn
+    rows = conn.execute(
+        "SELECT o.id, o.anchor, o.link_action, l.id, l.gone_at,"
+        " EXISTS (SELECT 1 FROM operations n WHERE n.run = :run AND n.anchor = o.anchor)"
+        " FROM operations o INDEXED BY operations_open"
+        " LEFT JOIN links l ON l.connection = o.connection AND l.anchor = o.anchor"
+        " WHERE o.connection = :connection AND o.state IN ('detained','failed','waiting') AND o.run <> :run"
+        " AND NOT EXISTS (SELECT 1 FROM temp.kept k WHERE k.operation = o.id)",
+        {"run": staging.run, "connection": staging.connection},
+    ).fetchall()
+    for operation, anchor, link_action, link, gone_at, replaced in rows:
+        if replaced or _overtaken(staging, settled, anchor, link_action, link, gone=gone_at is not None):
+            conn.execute(
+                "UPDATE operations SET state = 'superseded', changed_at = ? WHERE id = ?", (now, operation)
+            )
+
+
+def _overtaken(
+    staging: Staging, settled: Settled, anchor: str, link_action: str, link: int | None, *, gone: bool
+) -> bool:
+    conn = staging.conn
+    if link is None:
+        told = conn.execute("SELECT 1 FROM temp.told WHERE anchor = ?", (anchor,)).fetchone()
+        removed = conn.execute("SELECT 1 FROM temp.removed WHERE anchor = ?", (anchor,)).fetchone()
+        return removed is not None or (settled.complete and told is None)
+    if link_action == "end":
+        return staging.sightings.has(link) or gone
+    touched = conn.execute("SELECT 1 FROM temp.touched WHERE link = ?", (link,)).fetchone()
+    return link in staging.sightings.same or touched is not None

@@ -1,0 +1,207 @@
+"""The counts of a staged plan that the guards look at, and the read-only view that plugins get."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from ..guard import Effect, Limits, Summary
+from ..services import Service, serves
+from .database import Database
+from .settling import Settled
+from .staging import Staging, stamp
+from .standings import texts
+
+_REMOVES = "kind IN ('disable','delete') AND state IN ('planned','waiting')"
+
+
+class PlannedOperation(NamedTuple):
+    """One operation of a plan, as ``review_plan`` sees it."""
+
+    id: int
+    kind: str
+    account: int
+    anchor: str | None
+    state: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+
+class PlanView:
+    """A whole plan, read-only: ``summary`` holds its counts, iterating yields its operations one by one."""
+
+    def __init__(self, database: Database, run: int, summary: Summary) -> None:
+        self._database = database
+        self.run = run
+        self.summary = summary
+
+    def __iter__(self) -> Iterator[PlannedOperation]:
+        rows = self._database.conn.execute(
+            "SELECT id, kind, account, anchor, state, before, after FROM operations WHERE run = ? ORDER BY id",
+            (self.run,),
+        )
+        for number, kind, account, anchor, state, before, after in rows:
+            yield PlannedOperation(number, kind, account, anchor, state, texts(before), texts(after))
+
+
+def summarise(
+    staging: Staging,
+    *,
+    kind: str,
+    detain: str,
+    settled: Settled | None,
+    services: Sequence[tuple[Service, Limits]],
+    broken_plugins: Sequence[str],
+    now: datetime,
+    switched: str | None = None,
+) -> Summary:
+    """Count what a staged plan would do, and what is known of its source."""
+    conn, run, connection = staging.conn, staging.run, staging.connection
+    counted = dict(conn.execute(
+        "SELECT kind, COUNT(*) FROM operations WHERE run = ? AND state = 'planned' GROUP BY kind", (run,)
+    ).fetchall())  # fmt: skip
+    removals = conn.execute(
+        f"SELECT COUNT(*) FROM operations WHERE run = ? AND {_REMOVES}", (run,)
+    ).fetchone()[0]
+    moves = conn.execute(
+        "SELECT COUNT(*) FROM operations WHERE run = ? AND link_action = 'move'", (run,)
+    ).fetchone()[0]
+    sizes, trusted = (), None
+    if connection is not None:
+        row = conn.execute(
+            "SELECT sizes, trusted_since FROM connections WHERE id = ?", (connection,)
+        ).fetchone()
+        sizes, trusted = tuple(json.loads(row[0])), row[1]
+    return Summary(
+        kind=kind,
+        adds=counted.get("add", 0),
+        updates=counted.get("update", 0) + counted.get("enable", 0),
+        removals=removals,
+        moves=moves,
+        managed=managed(staging),
+        removed_today=_removed_since(staging, stamp(now - timedelta(hours=24))),
+        size=_size(staging) if settled is not None and settled.complete else None,
+        sizes=sizes,
+        first=connection is not None and trusted is None,
+        detain=detain,
+        containers=_containers(staging) if removals else {},
+        effects=[_effect(staging, service, limits, counted, removals) for service, limits in services],
+        broken_plugins=broken_plugins,
+        switched=switched,
+    )
+
+
+def managed(staging: Staging) -> int:
+    """Return how many accounts the connection owns; without a connection, those of the enterprise."""
+    conn, connection = staging.conn, staging.connection
+    if connection is None:
+        query = "SELECT COUNT(*) FROM accounts WHERE enterprise = ? AND deleted_at IS NULL"
+        return int(conn.execute(query, (staging.enterprise,)).fetchone()[0])
+    total = conn.execute(
+        "SELECT COUNT(*) FROM links INDEXED BY links_fingerprint WHERE connection = ?", (connection,)
+    ).fetchone()[0]
+    not_owned = conn.execute(
+        "SELECT COUNT(*) FROM links WHERE connection = ? AND owner = 0", (connection,)
+    ).fetchone()[0]
+    gone = conn.execute(
+        "SELECT COUNT(*) FROM links WHERE connection = ? AND missing_since IS NOT NULL AND gone_at IS NOT NULL"
+        " AND owner = 1",
+        (connection,),
+    ).fetchone()[0]
+    return int(total - not_owned - gone)
+
+
+def _size(staging: Staging) -> int:
+    """Count the entries of a complete read: those known, those staged or refused, those with a problem."""
+    conn = staging.conn
+    staged = conn.execute(
+        "SELECT COUNT(*) FROM operations WHERE run = ? AND link IS NULL AND anchor IS NOT NULL",
+        (staging.run,),
+    ).fetchone()[0]
+    moved = conn.execute(
+        "SELECT COUNT(*) FROM operations WHERE run = ? AND link_action = 'move'", (staging.run,)
+    ).fetchone()[0]
+    told = conn.execute(
+        "SELECT COUNT(*) FROM temp.told t WHERE NOT EXISTS"
+        " (SELECT 1 FROM links l WHERE l.connection = ? AND l.anchor = t.anchor)",
+        (staging.connection,),
+    ).fetchone()[0]
+    return int(staging.sightings.count + staged + moved + told)
+
+
+def _removed_since(staging: Staging, since: str) -> int:
+    row = staging.conn.execute(
+        "SELECT COUNT(*) FROM runs r JOIN operations o ON o.run = r.id WHERE r.connection IS ? AND r.enterprise = ?"
+        " AND r.ended_at >= ? AND o.state = 'applied' AND o.kind IN ('disable','delete') AND o.undone_by IS NULL",
+        (staging.connection, staging.enterprise, since),
+    ).fetchone()
+    return int(row[0])
+
+
+def _containers(staging: Staging) -> dict[str, tuple[int, int]]:
+    """Count, for each container that somebody would leave, who is in it and who would go."""
+    conn = staging.conn
+    leaving: dict[str, int] = {}
+    rows = conn.execute(
+        "SELECT json_extract(l.record, '$.distinguished_name') FROM operations o JOIN links l ON l.id = o.link"
+        f" WHERE o.run = ? AND o.{_REMOVES.replace('state', 'o.state')}",
+        (staging.run,),
+    )
+    for (name,) in rows:
+        if name:
+            container = _parent(name)
+            leaving[container] = leaving.get(container, 0) + 1
+    if not leaving:
+        return {}
+    whole = dict.fromkeys(leaving, 0)
+    rows = conn.execute(
+        "SELECT json_extract(record, '$.distinguished_name') FROM links WHERE connection = ? AND gone_at IS NULL",
+        (staging.connection,),
+    )
+    for (name,) in rows:
+        container = _parent(name) if name else ""
+        if container in whole:
+            whole[container] += 1
+    return {container: (max(whole[container], count), count) for container, count in leaving.items()}
+
+
+def _parent(name: str) -> str:
+    """Return a distinguished name without its first part; an escaped comma does not end a part."""
+    at = 0
+    while True:
+        at = name.find(",", at)
+        if at < 0:
+            return ""
+        if name[at - 1] != "\\":
+            return name[at + 1 :].strip()
+        at += 1
+
+
+def _effect(
+    staging: Staging, service: Service, limits: Limits, counted: Mapping[str, int], removals: int
+) -> Effect:
+    conn = staging.conn
+    there = conn.execute(
+        "SELECT COUNT(*) FROM remotes WHERE platform = ? AND remote_id IS NOT NULL", (service.name,)
+    ).fetchone()[0]
+    if not service.choosy and service.enterprises is None:
+        return Effect(
+            platform=service.name, there=there, appear=counted.get("add", 0), vanish=removals, limits=limits
+        )
+    appear = vanish = 0
+    rows = conn.execute(
+        "SELECT o.kind, o.account_kind, o.after, a.attributes, a.disabled_by IS NULL AND a.deleted_at IS NULL"
+        " FROM operations o LEFT JOIN accounts a ON a.id = o.account"
+        " WHERE o.run = ? AND o.state IN ('planned','waiting')",
+        (staging.run,),
+    )
+    for kind, account_kind, after, attributes, active in rows:
+        old = texts(attributes)
+        new = {name: value for name, value in {**old, **texts(after)}.items() if value is not None}
+        was = bool(active) and serves(service, staging.enterprise, account_kind, old)
+        will = kind not in ("disable", "delete") and serves(service, staging.enterprise, account_kind, new)
+        appear += will and not was
+        vanish += was and not will
+    return Effect(platform=service.name, there=there, appear=appear, vanish=vanish, limits=limits)
