@@ -48,6 +48,11 @@ class Limits:
     container: float | None = 50.0
     shrink: float | None = 20.0
 
+    @classmethod
+    def unlimited(cls) -> Limits:
+        """Return limits that let everything pass."""
+        return cls(remove=Limit(), add=Limit(), update=Limit(), container=None, shrink=None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:

@@ -89,12 +89,12 @@ def _planned(
     if standing is None:
         return _addition(item, terms, vocabulary)
     after_state, deleted = _state(item, standing, terms)
-    before, after = _touched(standing.attributes, item.values)
+    before, after = touched(standing.attributes, item.values)
     if after_state != standing.disabled_by:
         before["disabled_by"], after["disabled_by"] = standing.disabled_by, after_state
     if deleted != standing.deleted:
         before["deleted"], after["deleted"] = standing.deleted or None, deleted or None
-    replaced = _patch(item.layer, standing.record)
+    replaced = way_back(item.layer, standing.record)
     if item.verdict == "linked" and not (before or replaced or item.faults or standing.leaving):
         assert standing.link is not None  # noqa: S101 - a linked account has a link
         if item.record.enabled == standing.enabled:
@@ -193,7 +193,7 @@ def departure(
             before["disabled_by"], after["disabled_by"] = standing.disabled_by, disabled_by
     else:
         values = fold_layers(standing.template, alive, standing.local)
-        before, after = _touched(standing.attributes, values)
+        before, after = touched(standing.attributes, values)
     kind = kind_of(before, after)
     if last and permit(kind) not in terms.operations:
         return None
@@ -336,7 +336,8 @@ def _state(item: Completed, standing: Standing, terms: Terms) -> tuple[str | Non
     return disabled_by, deleted
 
 
-def _touched(was: Mapping[str, Value], will: Mapping[str, Value]) -> tuple[dict[str, Any], dict[str, Any]]:
+def touched(was: Mapping[str, Value], will: Mapping[str, Value]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what differs, as it was and as it will be; None stands for no value."""
     if was == will:
         return {}, {}
     before: dict[str, Any] = {}
@@ -350,7 +351,7 @@ def _touched(was: Mapping[str, Value], will: Mapping[str, Value]) -> tuple[dict[
     return before, after
 
 
-def _patch(new: Mapping[str, Value], old: Mapping[str, Value]) -> dict[str, Value | None]:
+def way_back(new: Mapping[str, Value], old: Mapping[str, Value]) -> dict[str, Value | None]:
     """Return the merge patch (RFC 7396) that leads from ``new`` back to ``old``."""
     if new == old:
         return {}

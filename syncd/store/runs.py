@@ -217,6 +217,39 @@ def ready(
     return ended
 
 
+def ready_asked(
+    staging: Staging,
+    plan_hash: str,
+    objections: Sequence[Objection],
+    counts: Mapping[str, int],
+    *,
+    origins: Sequence[int],
+    now: str,
+) -> Run:
+    """End the planning of a run that a person asked for; what it repeats is superseded by it."""
+    held = any(one.scope == "run" for one in objections)
+    with staging.database.transaction() as conn:
+        _detain(conn, staging.run, objections)
+        conn.executemany(
+            "UPDATE operations SET state = 'superseded', changed_at = ? WHERE id = ?",
+            ((now, origin) for origin in origins),
+        )
+        conn.execute(
+            "UPDATE runs SET state = ?, planned_at = ?, plan_hash = ?, counts = ?, objections = ? WHERE id = ?",
+            (
+                "held" if held else "planned",
+                now,
+                plan_hash,
+                json.dumps(counts),
+                json.dumps(objections),
+                staging.run,
+            ),
+        )
+    ready = run_of(staging.database, staging.run)
+    assert ready is not None  # noqa: S101 - it was just written
+    return ready
+
+
 def supersede(conn: sqlite3.Connection, run: int, now: str) -> None:
     """Replace a run that was never applied; what it detained stays open until a plan differs from it."""
     conn.execute(

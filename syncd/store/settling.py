@@ -62,6 +62,14 @@ def settle(
     return Settled(plan_hash, complete, kept, ignored, gone_missing)
 
 
+def settle_asked(staging: Staging) -> str:
+    """Settle a plan that a person asked for, and return its hash."""
+    with staging.database.transaction():
+        _contest_keys(staging)
+        _allocate(staging)
+        return hash_of(staging.database, staging.run)
+
+
 def hold(staging: Staging, operations: Iterable[int], fault: Fault) -> None:
     """Put staged operations in the state that a fault asks for, and give up their keys."""
     conn = staging.conn

@@ -1,0 +1,130 @@
+"""Floor 4: the log: events with stable names, as JSON lines or for a terminal, never with a secret.
+
+    log = get_log(__name__)
+    with bound(run=17, connection="hq"):
+        log.info("run_planned", operations=3)
+
+Every event stands in docs/events.md. A log line breaks nothing: what cannot be shown is named, what
+cannot be written is dropped. structlog takes 80 ms to import (it looks for rich), so the first event
+imports it, and this module does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from ..errors import ConfigError
+
+LEVELS: Mapping[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+"""What ``configure(level=...)`` takes, and the numbers that Python's own logging has for it."""
+
+_threshold = 0
+
+
+class Log:
+    """A log whose events go where ``configure`` says; ``bind`` returns one with more fields."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self._fields = dict(fields)
+
+    def bind(self, **fields: Any) -> Log:
+        """Return a log that adds ``fields`` to every event."""
+        return Log({**self._fields, **fields})
+
+    def debug(self, event: str, **fields: Any) -> None:
+        """Say what only somebody who looks for a fault wants to know."""
+        self._say("debug", event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        """Say what went as it should: a line per run and stage."""
+        self._say("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        """Say what a person should look at some time."""
+        self._say("warning", event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        """Say what a person must mend."""
+        self._say("error", event, fields)
+
+    def exception(self, event: str, **fields: Any) -> None:
+        """Say an error together with the exception that is being handled."""
+        self._say("error", event, {"exc_info": True, **fields})
+
+    def _say(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        if LEVELS[level] < _threshold:
+            return
+        import structlog
+
+        if not structlog.is_configured():
+            configure()
+        getattr(structlog.get_logger(), level)(event, **{**self._fields, **fields})
+
+
+def get_log(name: str) -> Log:
+    """Return the log of the module ``name``; costs nothing until the first event."""
+    return Log({"logger": name})
+
+
+@contextmanager
+def bound(**fields: Any) -> Iterator[None]:
+    """Add ``fields`` (run, connection, platform ...) to every event of the block.
+
+    Holds for the calling thread alone: a thread that is started within begins without them.
+    """
+    from structlog.contextvars import bound_contextvars
+
+    with bound_contextvars(**{name: value for name, value in fields.items() if value is not None}):
+        yield
+
+
+def configure(
+    *,
+    stream: TextIO | None = None,
+    level: str = "info",
+    json: bool | None = None,
+    secrets: Iterable[str] = (),
+) -> None:
+    """Say where events go, and from which level on; may be called again.
+
+    ``stream`` None is whatever ``sys.stderr`` is when a line is written. ``json`` None means JSON unless
+    the stream is a terminal. What libraries report through Python's ``logging`` becomes the event
+    ``library_logged``, from warnings on; ldap3 stays silent, since its log holds filters and passwords.
+    Raises ConfigError for a level that there is not.
+    """
+    from . import output
+
+    global _threshold  # noqa: PLW0603 -- one process has one log
+    if level not in LEVELS:
+        raise ConfigError(f"there is no log level {level!r}; it is one of {', '.join(LEVELS)}")
+    for secret in secrets:
+        remember_secret(secret)
+    _threshold = LEVELS[level]
+    output.install(stream, LEVELS[level], as_json=json)
+    output.listen_to_libraries(get_log)
+
+
+def remember_secret(value: str) -> None:
+    """Show ``value`` as ``***`` from now on, wherever in a line it stands.
+
+    Also where it was written in base64, percent-encoded or with escapes, if it has 6 characters or more.
+    One of fewer than 4 characters is hidden only where it is the whole text. Meant for the secrets of
+    the configuration: tens of them, not one per account.
+    """
+    from . import redaction
+
+    redaction.SECRETS.remember(value)
+
+
+def redact(text: str) -> str:
+    """Return ``text`` without remembered secrets, passwords in URLs, and quoted values of secret names.
+
+    For what goes to people on another way than the log, such as the message of an error.
+    """
+    from . import redaction
+
+    return redaction.SECRETS.redact(text)

@@ -1,0 +1,236 @@
+"""What a person can do with an account: each is an operation of a run like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import SyncdError
+from ..model import Fault, Operation, Standing, Value, fold, fold_layers
+from ..planning import claims_of, encode, kind_of, operation, touched, way_back, words
+from ..store.runs import Run, find_connection
+from ..store.standings import Standings, precedence_of
+from ..validation import judge
+from .asking import ask
+from .installation import Installation
+from .line import apply_run
+
+
+def find_account(here: Installation, text: str, enterprise: str | None = None) -> int:
+    """Return the id of the account that has this id, or this value in a key attribute.
+
+    Raises SyncdError if there is none, or more than one.
+    """
+    conn = here.database.conn
+    if text.isdecimal() and conn.execute("SELECT 1 FROM accounts WHERE id = ?", (int(text),)).fetchone():
+        return int(text)
+    rows = conn.execute(
+        "SELECT DISTINCT account FROM keys WHERE folded = ? AND releasing = 0 AND (? IS NULL OR enterprise = ?)",
+        (fold(text), enterprise, enterprise),
+    ).fetchall()
+    if not rows:
+        raise SyncdError(f"there is no account with the id or key {text!r}; see syncd accounts list")
+    if len(rows) > 1:
+        numbers = ", ".join(str(row[0]) for row in rows)
+        raise SyncdError(f"{text!r} is a key of several accounts ({numbers}); give the number")
+    return int(rows[0][0])
+
+
+def add(
+    here: Installation,
+    enterprise: str,
+    values: Mapping[str, Value],
+    *,
+    role: str | None = None,
+    kind: str = "user",
+) -> Run:
+    """Add an account by hand (Quick Add with a ``role``): its template first, then the values given.
+
+    Such an account has no owner: no source can ever remove it.
+    """
+    _known(here, values)
+    if enterprise not in here.settings.enterprises:
+        raise SyncdError(f"there is no enterprise {enterprise!r} in the configuration")
+    base: dict[str, Value] = {}
+    allocate: Mapping[str, Any] = {}
+    if role is not None:
+        if role not in here.settings.roles:
+            known = ", ".join(sorted(here.settings.roles)) or "none"
+            raise SyncdError(f"there is no role {role!r}; configured are: {known}")
+        template = here.settings.roles[role].template
+        base = {**template.defaults, "role": role}
+        allocate = {name: span for name, span in template.allocate.items() if name not in values}
+    after = {**base, **values}
+    _refuse(judge(after, ()))
+    one = operation(
+        anchor=None,
+        kind="add",
+        account=None,
+        link=None,
+        link_action="none",
+        before={},
+        after=after,
+        template=encode(after),
+        gains=here.settings.vocabulary.claims(after),
+        account_kind=kind,
+        allocate=allocate,
+    )
+    return _done(here, enterprise, one)
+
+
+def edit(here: Installation, account: int, values: Mapping[str, Value | None]) -> Run:
+    """Set attributes by hand; they beat every source until they are reset."""
+    _known(here, values)
+    standing, enterprise = standing_of(here, account)
+    local = {**standing.local, **values}
+    return _relayered(here, enterprise, standing, {k: "" if v is None else v for k, v in local.items()})
+
+
+def reset(here: Installation, account: int, names: tuple[str, ...]) -> Run:
+    """Take back what was set by hand, of all attributes or of those named: the sources' values return."""
+    standing, enterprise = standing_of(here, account)
+    if not standing.local:
+        raise SyncdError(f"nothing of account {account} was set by hand")
+    left = {name: value for name, value in standing.local.items() if names and name not in names}
+    return _relayered(here, enterprise, standing, left)
+
+
+def _relayered(here: Installation, enterprise: str, standing: Standing, local: dict[str, Value]) -> Run:
+    values = fold_layers(standing.template, standing.others, local)
+    before, after = touched(standing.attributes, values)
+    gains, frees = claims_of(before, after, standing.attributes, here.settings.vocabulary)
+    one = operation(
+        anchor=None,
+        kind=kind_of(before, after),
+        account=standing.account,
+        link=None,
+        link_action="local",
+        record=encode(local),
+        replaced=encode(way_back(local, standing.local)),
+        before=before,
+        after=after,
+        gains=gains,
+        frees=frees,
+        account_kind=standing.kind,
+    )
+    return _done(here, enterprise, one)
+
+
+def set_enabled(here: Installation, account: int, *, enabled: bool) -> Run:
+    """Disable an account by hand, or take that back; what others disabled stays disabled."""
+    standing, enterprise = standing_of(here, account)
+    change = {"drop": "local"} if enabled else {"add": "local"}
+    disabled_by = words(standing.disabled_by, **change)
+    if disabled_by == standing.disabled_by:
+        raise SyncdError(
+            f"account {account} is not disabled by hand" if enabled else f"account {account} is already"
+        )
+    before, after = {"disabled_by": standing.disabled_by}, {"disabled_by": disabled_by}
+    return _done(here, enterprise, _plain(standing, before, after))
+
+
+def delete(here: Installation, account: int) -> Run:
+    """Delete an account by hand; it stays as a row until it is purged, and can be undone."""
+    standing, enterprise = standing_of(here, account)
+    if standing.deleted:
+        raise SyncdError(f"account {account} is deleted already")
+    frees = here.settings.vocabulary.claims(standing.attributes)
+    return _done(here, enterprise, _plain(standing, {"deleted": None}, {"deleted": True}, frees=frees))
+
+
+def _plain(standing: Standing, before: dict[str, Any], after: dict[str, Any], **more: Any) -> Operation:
+    return operation(
+        anchor=None,
+        kind=kind_of(before, after),
+        account=standing.account,
+        link=None,
+        link_action="none",
+        before=before,
+        after=after,
+        account_kind=standing.kind,
+        **more,
+    )
+
+
+def link(here: Installation, account: int, connection: str, anchor: str, *, owns: bool = False) -> Run:
+    """Link an account to an entry by hand; the next read fills in what the entry says."""
+    standing, enterprise = standing_of(here, account)
+    known = _connection(here, connection, enterprise)
+    taken = here.database.conn.execute(
+        "SELECT account FROM links WHERE connection = ? AND (anchor = ? OR account = ?)",
+        (known, anchor, account),
+    ).fetchone()
+    if taken:
+        raise SyncdError(f"account {taken[0]} has a link of {connection} already; unlink it first")
+    one = _plain(standing, {}, {})._replace(anchor=anchor, link_action="make", record="{}", owner=owns)
+    return _done(here, enterprise, one, connection=known)
+
+
+def unlink(here: Installation, account: int, connection: str) -> Run:
+    """Take an account's link to a source away; the source's values go, the account stays."""
+    standing, enterprise = standing_of(here, account)
+    known = _connection(here, connection, enterprise)
+    row = here.database.conn.execute(
+        "SELECT id, anchor, record, owner FROM links WHERE connection = ? AND account = ?", (known, account)
+    ).fetchone()
+    if row is None:
+        raise SyncdError(f"account {account} has no link of {connection}")
+    ranked = Standings(here.database, known, enterprise)
+    (own,) = ranked.by_account([account]).values()
+    before, after = touched(own.attributes, fold_layers(own.template, own.others, own.local))
+    gains, frees = claims_of(before, after, own.attributes, here.settings.vocabulary)
+    one = operation(
+        anchor=row[1],
+        kind=kind_of(before, after),
+        account=account,
+        link=row[0],
+        link_action="drop",
+        record=row[2],
+        before=before,
+        after=after,
+        owner=bool(row[3]),
+        gains=gains,
+        frees=frees,
+        account_kind=standing.kind,
+    )
+    return _done(here, enterprise, one, connection=known)
+
+
+def standing_of(here: Installation, account: int) -> tuple[Standing, str]:
+    """Return an account with all its links as ``others``, and its enterprise; raises SyncdError if there is none."""
+    row = here.database.conn.execute("SELECT enterprise FROM accounts WHERE id = ?", (account,)).fetchone()
+    if row is None:
+        raise SyncdError(f"there is no account {account}; see syncd accounts list")
+    standings = Standings(here.database, 0, row[0])
+    configured = here.settings.enterprises.get(row[0])
+    standings.rank(precedence_of(here.database.conn, configured.sources if configured else ()))
+    (standing,) = standings.by_account([account]).values()
+    return standing, row[0]
+
+
+def _connection(here: Installation, name: str, enterprise: str) -> int:
+    known = find_connection(here.database, name)
+    if known is None or known.enterprise != enterprise:
+        raise SyncdError(f"there is no connection {name!r} in enterprise {enterprise}; see syncd runs")
+    return known.id
+
+
+def _known(here: Installation, values: Mapping[str, Any]) -> None:
+    unknown = sorted(set(values) - set(here.settings.vocabulary))
+    if unknown:
+        raise SyncdError(
+            f"there is no attribute {', '.join(unknown)}; see docs/mapping.md for those that there are"
+        )
+    secret = sorted(here.settings.vocabulary.secrets.intersection(values))
+    if secret:
+        raise SyncdError(f"{', '.join(secret)} is secret, and there is no sealed place for it yet")
+
+
+def _refuse(faults: list[Fault]) -> None:
+    if faults:
+        raise SyncdError("; ".join(fault.message for fault in faults))
+
+
+def _done(here: Installation, enterprise: str, one: Operation, *, connection: int | None = None) -> Run:
+    run = ask(here, kind="manual", enterprise=enterprise, connection=connection, operations=[one])
+    return apply_run(here, run) if run.state == "planned" else run

@@ -1,0 +1,239 @@
+"""What a person can do with an operation that waits for somebody."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..errors import SyncdError
+from ..logs import get_log
+from ..model import Fault, Layer, Operation, Value, fold_layers
+from ..planning import claims_of, encode, kind_of, operation, touched
+from ..store import queue as stored
+from ..store.queue import Stored
+from ..store.runs import Run, find_connection
+from ..store.standings import Standings, precedence_of, texts
+from ..validation import Check, judge
+from .asking import ask
+from .installation import Installation
+from .line import apply_run
+
+log = get_log("syncd.line")
+
+
+def waiting(here: Installation, *, connection: str | None = None, state: str | None = None) -> list[Stored]:
+    """Return every operation that waits for somebody, without a limit."""
+    where, values = [stored.WAITS], []
+    if connection is not None:
+        where.append("c.name = ?")
+        values.append(connection)
+    if state is not None:
+        where.append("CASE WHEN o.state = 'planned' THEN r.state ELSE o.state END = ?")
+        values.append(state)
+    return stored.operations(here.database, " AND ".join(where), values)
+
+
+def found(here: Installation, ids: Iterable[int]) -> list[Stored]:
+    """Return open operations by their numbers; raises SyncdError naming those that are not open."""
+    wanted = sorted(set(ids))
+    rows = {one.id: one for one in stored.by_ids(here.database, wanted)}
+    problems = []
+    for number in wanted:
+        one = rows.get(number)
+        if one is None:
+            problems.append(f"there is no operation {number}")
+        elif one.state not in ("detained", "failed", "waiting") and not _in_open_run(one):
+            problems.append(f"operation {number} is {one.state}")
+    if problems:
+        raise SyncdError("; ".join(problems) + "; see syncd queue list")
+    return [rows[number] for number in wanted]
+
+
+def _in_open_run(one: Stored) -> bool:
+    return one.state == "planned" and one.run_state in ("planned", "held")
+
+
+def release(here: Installation, ids: Iterable[int], *, why: str | None = None) -> list[Run]:
+    """Do what was held, now, by a person's word; one run for each connection.
+
+    Raises SyncdError for a failed operation: that has to be mended or edited first.
+    """
+    chosen = found(here, ids)
+    failed = [one.id for one in chosen if one.state == "failed"]
+    if failed:
+        numbers = ", ".join(map(str, failed))
+        raise SyncdError(
+            f"operation {numbers} failed and cannot be done as it is: syncd queue edit {failed[0]} ..."
+        )
+    groups: dict[tuple[int | None, str], list[Stored]] = defaultdict(list)
+    for one in chosen:
+        groups[one.connection, one.enterprise].append(one)
+    released = []
+    for (connection, enterprise), some in groups.items():
+        operations = [_again(here, one) for one in some]
+        run = ask(
+            here,
+            kind="release",
+            enterprise=enterprise,
+            connection=connection,
+            operations=operations,
+            origins=[one.id for one in some],
+            why=why,
+        )
+        with here.database.transaction():
+            for one in some:
+                stored.decide(
+                    here.database, "release", who=here.actor, at=here.now(), connection=connection,
+                    anchor=one.anchor, digest=one.digest, why=why, run=run.id, operation=one.id,
+                )  # fmt: skip
+        log.info("decision_recorded", verb="release", run=run.id, operations=len(some))
+        released.append(apply_run(here, run) if run.state == "planned" else run)
+    return released
+
+
+def _again(here: Installation, one: Stored) -> Operation:
+    row = here.database.conn.execute(
+        "SELECT attributes FROM accounts WHERE id = ?", (one.account,)
+    ).fetchone()
+    return stored.again(one, row[0] if row else None, here.settings.vocabulary)
+
+
+def discard(here: Installation, ids: Iterable[int], *, why: str | None = None) -> int:
+    """Refuse proposals: the very same is not made again until the source's value changes."""
+    chosen = found(here, ids)
+    with here.database.transaction() as conn:
+        for one in chosen:
+            conn.execute(
+                "UPDATE operations SET state = 'discarded', changed_at = ? WHERE id = ?", (here.now(), one.id)
+            )
+            stored.decide(
+                here.database, "discard", who=here.actor, at=here.now(), connection=one.connection,
+                anchor=one.anchor, digest=one.digest, why=why, operation=one.id,
+            )  # fmt: skip
+            if one.connection is not None:
+                conn.execute(
+                    "UPDATE connections SET trusted_since = COALESCE(trusted_since, ?) WHERE id = ?"
+                    " AND NOT EXISTS (SELECT 1 FROM operations WHERE run = ? AND state = 'planned')",
+                    (here.now(), one.connection, one.run),
+                )
+    log.info("decision_recorded", verb="discard", operations=len(chosen))
+    return len(chosen)
+
+
+def ignore(here: Installation, connection: str, anchor: str, *, why: str | None = None) -> int:
+    """Leave an entry alone for good; its open proposals are discarded. Returns how many those were."""
+    known = _connection(here, connection)
+    open_ones = stored.operations(
+        here.database, f"{stored.WAITS} AND o.connection = ? AND o.anchor = ?", (known, anchor)
+    )
+    with here.database.transaction() as conn:
+        stored.decide(
+            here.database, "ignore", who=here.actor, at=here.now(), connection=known, anchor=anchor, why=why
+        )
+        for one in open_ones:
+            conn.execute(
+                "UPDATE operations SET state = 'discarded', changed_at = ? WHERE id = ?", (here.now(), one.id)
+            )
+    log.info("decision_recorded", verb="ignore")
+    return len(open_ones)
+
+
+def unignore(here: Installation, connection: str, anchor: str) -> int:
+    """End every decision that keeps an entry's proposals away; returns how many there were."""
+    known = _connection(here, connection)
+    with here.database.transaction() as conn:
+        count = conn.execute(
+            "UPDATE decisions SET ended_at = ? WHERE connection = ? AND anchor = ? AND ended_at IS NULL",
+            (here.now(), known, anchor),
+        ).rowcount
+        conn.execute(
+            "UPDATE links SET fingerprint = NULL WHERE connection = ? AND anchor = ?", (known, anchor)
+        )
+    return count
+
+
+def _connection(here: Installation, name: str) -> int:
+    found_one = find_connection(here.database, name)
+    if found_one is None:
+        raise SyncdError(f"there is no connection {name!r}; see syncd runs")
+    return found_one.id
+
+
+def edit(
+    here: Installation, number: int, changes: Mapping[str, Value | None], *, why: str | None = None
+) -> Run:
+    """Correct a proposal by hand: the corrected one is detained and has to be released.
+
+    Nothing is written back to the source; without the same change there, the old proposal returns when
+    the source's value changes. Raises SyncdError for unknown attributes and for operations on links alone.
+    """
+    (one,) = found(here, [number])
+    unknown = sorted(set(changes) - set(here.settings.vocabulary))
+    if unknown:
+        raise SyncdError(f"there is no attribute {', '.join(unknown)}")
+    if one.record is None:
+        raise SyncdError(
+            f"operation {number} proposes to {one.kind} an account; there is nothing to edit in it"
+        )
+    return ask(
+        here,
+        kind="manual",
+        enterprise=one.enterprise,
+        connection=one.connection,
+        operations=[_edited(here, one, changes)],
+        origins=[one.id],
+        why=why,
+    )
+
+
+def retry(here: Installation, ids: Iterable[int]) -> list[Run]:
+    """Judge failed proposals again by the rules as they are now; what passes is detained."""
+    return [edit(here, one.id, {}) for one in found(here, ids)]
+
+
+def _edited(here: Installation, one: Stored, changes: Mapping[str, Value | None]) -> Operation:
+    layer = {**texts(one.record), **changes}
+    record = {name: value for name, value in layer.items() if value not in (None, "", ())}
+    standings = Standings(here.database, one.connection or 0, one.enterprise)
+    standings.rank(precedence_of(here.database.conn, here.settings.enterprises[one.enterprise].sources))
+    standing = standings.by_account([one.account]).get(one.account)
+    before: dict[str, Any]
+    after: dict[str, Any]
+    if standing is None:
+        values: Mapping[str, Value] = {**texts(one.template), **record}
+        before, after = {}, dict(values)
+    else:
+        own = Layer(-1, record, bool(one.owner), gone=False, enabled=bool(one.enabled))
+        values = fold_layers(standing.template, (*standing.others, own), standing.local)
+        before, after = touched(standing.attributes, values)
+    state = texts(one.after)
+    for word in [word for word in ("disabled_by", "deleted") if word in state]:
+        before[word], after[word] = texts(one.before).get(word), state[word]
+    faults = tuple(judge(values, _checks(here, one)))
+    held = faults or (Fault("edited", None, f"edited by {here.actor}", "detained"),)
+    gains, frees = claims_of(before, after, standing.attributes if standing else {}, here.settings.vocabulary)
+    return operation(
+        anchor=one.anchor,
+        kind="add" if standing is None else kind_of(before, after),
+        account=None if standing is None else one.account,
+        link=one.link,
+        link_action=one.link_action,
+        record=encode(record),
+        replaced=one.replaced,
+        before=before,
+        after=after,
+        template=one.template,
+        enabled=bool(one.enabled),
+        owner=bool(one.owner),
+        fingerprint=one.fingerprint,
+        faults=held,
+        gains=gains,
+        frees=frees,
+        account_kind=one.account_kind,
+    )
+
+
+def _checks(here: Installation, one: Stored) -> tuple[Check, ...]:
+    source = here.settings.sources.get(one.connection_name or "")
+    return source.checks if source is not None else ()

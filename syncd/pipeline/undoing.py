@@ -1,0 +1,118 @@
+"""Undo: a run of inverses, previewed and guarded like any other, the newest first."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..errors import SyncdError
+from ..guard import Limits
+from ..model import Operation
+from ..planning import claims_of, encode, kind_of, operation, way_back
+from ..store import queue as stored
+from ..store.queue import Stored
+from ..store.runs import Run, run_of
+from ..store.standings import texts
+from .asking import ask
+from .installation import Installation
+
+
+def plan_undo(here: Installation, number: int, *, why: str | None = None) -> Run:
+    """Plan the undoing of everything that a run applied; what later runs touched will be detained as stale.
+
+    Raises SyncdError if there is no such run, or nothing of it left to undo.
+    """
+    run = run_of(here.database, number)
+    if run is None:
+        raise SyncdError(f"there is no run {number}; see syncd runs")
+    done = stored.operations(
+        here.database, "o.run = ? AND o.state = 'applied' AND o.undone_by IS NULL", (number,), newest=True
+    )
+    if not done:
+        raise SyncdError(f"run {number} applied nothing that could be undone")
+    undoing = ask(
+        here,
+        kind="undo",
+        enterprise=run.enterprise,
+        connection=run.connection,
+        operations=[inverse(here, one) for one in done],
+        undoes=[one.id for one in done],
+        undone_run=number,
+        why=why,
+        limits=_limits(here, done),
+    )
+    with here.database.transaction():
+        for one in done:
+            if one.connection is not None:
+                stored.decide(
+                    here.database, "undo", who=here.actor, at=here.now(), connection=one.connection,
+                    anchor=one.anchor, digest=one.digest, why=why, run=undoing.id, operation=one.id,
+                )  # fmt: skip
+    return undoing
+
+
+def _limits(here: Installation, done: list[Stored]) -> Limits | None:
+    source = here.settings.sources.get(done[0].connection_name or "")
+    return source.limits if source is not None else None
+
+
+def inverse(here: Installation, one: Stored) -> Operation:
+    """Return the operation that leads back; the inverse of an inverse is the operation."""
+    conn = here.database.conn
+    before: dict[str, Any] = dict(texts(one.after))
+    after: dict[str, Any] = dict(texts(one.before))
+    if one.kind == "add":
+        before, after = {"deleted": None}, {"deleted": True}
+    row = conn.execute("SELECT attributes, local FROM accounts WHERE id = ?", (one.account,)).fetchone()
+    attributes, local = (texts(row[0]), texts(row[1])) if row else ({}, {})
+    link = conn.execute(
+        "SELECT id, record, owner, enabled, fingerprint FROM links WHERE connection = ? AND anchor = ?",
+        (one.connection, one.anchor),
+    ).fetchone()
+    action, record, replaced = _link_way_back(one, link[1] if link else None, local)
+    gains, frees = claims_of(before, after, attributes, here.settings.vocabulary)
+    return operation(
+        anchor=one.anchor,
+        kind=kind_of(before, after),
+        account=one.account,
+        link=link[0] if link and action not in ("none", "local", "make") else None,
+        link_action=action,
+        record=record,
+        replaced=replaced,
+        before=before,
+        after=after,
+        enabled=bool(one.enabled),
+        owner=bool(one.owner),
+        fingerprint=one.fingerprint,
+        gains=gains,
+        frees=frees,
+        account_kind=one.account_kind,
+    )
+
+
+def _link_way_back(
+    one: Stored, link_record: str | None, local: dict[str, Any]
+) -> tuple[str, str | None, str | None]:
+    """Return the link action of the inverse, its record, and the patch that leads back again."""
+    if one.kind == "add" or one.link_action == "none":
+        return "none", None, None
+    if one.link_action == "local":
+        old = _patched(local, one.replaced)
+        return "local", encode(old), encode(way_back(old, local))
+    if one.link_action == "make":
+        return "drop", link_record, None
+    if one.link_action == "drop":
+        return "make", one.record or "{}", None
+    if one.link_action == "end" or link_record is None:
+        return "restore", None, None
+    if one.link_action == "restore" and one.replaced is None:
+        return "end", None, None
+    current = texts(link_record)
+    old = _patched(current, one.replaced)
+    return "restore", encode(old), encode(way_back(old, current))
+
+
+def _patched(values: dict[str, Any], patch: str | None) -> dict[str, Any]:
+    changes = json.loads(patch or "{}")
+    merged = {**values, **changes}
+    return {name: value for name, value in merged.items() if value is not None}

@@ -1,0 +1,158 @@
+"""Operations one by one: what waits for somebody, what was done to an account, what people decided."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ..model import Operation, Vocabulary
+from ..planning import claims_of
+from .database import Database
+from .standings import texts
+
+
+class Stored(NamedTuple):
+    """One row of ``operations``, with the names of its run's connection and enterprise."""
+
+    id: int
+    run: int
+    connection: int | None
+    anchor: str | None
+    kind: str
+    account: int
+    account_kind: str
+    link: int | None
+    link_action: str
+    record: str | None
+    replaced: str | None
+    before: str
+    after: str
+    template: str | None
+    enabled: int
+    owner: int
+    fingerprint: bytes | None
+    state: str
+    reasons: str | None
+    digest: bytes
+    attempts: int
+    next_try: str | None
+    origin: int | None
+    undoes: int | None
+    undone_by: int | None
+    changed_at: str | None
+    connection_name: str | None
+    enterprise: str
+    run_state: str
+
+    @property
+    def faults(self) -> list[list[str | None]]:
+        """Why it is held: [code, attribute, message, state] each."""
+        found: list[list[str | None]] = json.loads(self.reasons or "[]")
+        return found
+
+
+_COLUMNS = ", ".join(f"o.{name}" for name in Stored._fields[:-3])
+_SELECT = f"""
+  SELECT {_COLUMNS}, c.name, r.enterprise, r.state FROM operations o JOIN runs r ON r.id = o.run
+  LEFT JOIN connections c ON c.id = o.connection
+"""
+WAITS = (
+    "(o.state IN ('detained','failed','waiting') OR (o.state = 'planned' AND r.state IN ('planned','held')))"
+)
+
+
+def operations(
+    database: Database, where: str, values: Sequence[Any] = (), *, limit: int = -1, newest: bool = False
+) -> list[Stored]:
+    """Return operations in the order of their ids; a limit of -1 is none."""
+    order = "DESC" if newest else "ASC"
+    query = f"{_SELECT} WHERE {where} ORDER BY o.id {order} LIMIT ?"
+    return [Stored._make(row) for row in database.conn.execute(query, (*values, limit))]
+
+
+def by_ids(database: Database, ids: Iterable[int]) -> list[Stored]:
+    """Return these operations; one that does not exist is left out."""
+    marks = json.dumps(sorted(set(ids)))
+    return operations(database, "o.id IN (SELECT value FROM json_each(?))", (marks,))
+
+
+def again(stored: Stored, attributes: str | None, vocabulary: Vocabulary, **changes: Any) -> Operation:
+    """Return a stored operation as a new proposal, ``planned`` unless ``changes`` say otherwise."""
+    before, after = texts(stored.before), texts(stored.after)
+    gains, frees = claims_of(before, after, texts(attributes), vocabulary)
+    operation = Operation(
+        anchor=stored.anchor,
+        kind=stored.kind,
+        account=None if stored.kind == "add" else stored.account,
+        link=stored.link,
+        link_action=stored.link_action,
+        record=stored.record,
+        replaced=stored.replaced,
+        before=stored.before,
+        after=stored.after,
+        template=stored.template,
+        enabled=bool(stored.enabled),
+        owner=bool(stored.owner),
+        fingerprint=stored.fingerprint,
+        state="planned",
+        reasons=None,
+        digest=stored.digest,
+        gains=gains,
+        frees=frees,
+        account_kind=stored.account_kind,
+        allocate={},
+    )
+    return operation._replace(**changes) if changes else operation
+
+
+def decide(
+    database: Database,
+    verb: str,
+    *,
+    who: str,
+    at: str,
+    connection: int | None,
+    anchor: str | None,
+    digest: bytes | None = None,
+    why: str | None = None,
+    run: int | None = None,
+    operation: int | None = None,
+) -> None:
+    """Record a person's decision, within the transaction at hand."""
+    database.conn.execute(
+        "INSERT INTO decisions (connection, anchor, digest, verb, who, at, why, run, operation)"
+        " VALUES (?,?,?,?,?,?,?,?,?)",
+        (connection, anchor, digest, verb, who, at, why, run, operation),
+    )
+
+
+class Decision(NamedTuple):
+    """One row of ``decisions``."""
+
+    id: int
+    connection: str | None
+    anchor: str | None
+    verb: str
+    who: str
+    at: str
+    why: str | None
+    run: int | None
+    operation: int | None
+    ended_at: str | None
+
+
+def decisions(database: Database, where: str = "1", values: Sequence[Any] = ()) -> list[Decision]:
+    """Return decisions, the newest first."""
+    rows = database.conn.execute(
+        "SELECT d.id, c.name, d.anchor, d.verb, d.who, d.at, d.why, d.run, d.operation, d.ended_at"
+        f" FROM decisions d LEFT JOIN connections c ON c.id = d.connection WHERE {where} ORDER BY d.id DESC",
+        values,
+    )
+    return [Decision._make(row) for row in rows]
+
+
+def end_decision(database: Database, number: int, at: str) -> None:
+    """End a decision: what it kept away may be proposed again."""
+    with database.transaction() as conn:
+        conn.execute("UPDATE decisions SET ended_at = ? WHERE id = ? AND ended_at IS NULL", (at, number))
