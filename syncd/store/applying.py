@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ..errors import SyncdError
 from ..model import Vocabulary
@@ -20,110 +21,161 @@ from .standings import texts
 CHUNK = 5000
 """How many operations one transaction applies."""
 
+_CHUNK = """
+  CREATE TEMP TABLE IF NOT EXISTS chunk (operation INTEGER PRIMARY KEY, kind TEXT, link_action TEXT, account INTEGER,
+    link INTEGER, undoes INTEGER, touches INTEGER, state_touched INTEGER)
+"""
+_COLUMNS = """o.id, o.kind, o.link_action, o.account, o.link, o.undoes, o.after <> '{}',
+  instr(o.after, '"disabled_by"') > 0 OR instr(o.after, '"deleted"') > 0"""
+
 _CURRENT = """CASE b.key WHEN 'disabled_by' THEN a.disabled_by
   WHEN 'deleted' THEN CASE WHEN a.deleted_at IS NULL THEN NULL ELSE 1 END
   ELSE json_extract(a.attributes, '$.' || b.key) END"""
 
 _STALE = f"""
-  SELECT o.id, 'account ' || o.account || ' has another ' || group_concat(b.key, ', ') || ' by now'
-  FROM temp.chunk c JOIN operations o ON o.id = c.operation JOIN accounts a ON a.id = o.account
+  SELECT c.operation, 'account ' || c.account || ' has another ' || b.key || ' by now'
+  FROM temp.chunk c JOIN operations o ON o.id = c.operation JOIN accounts a ON a.id = c.account
     JOIN json_each(o.before) b
-  WHERE o.kind <> 'add' AND {_CURRENT} IS NOT b.value GROUP BY o.id
+  WHERE c.kind <> 'add' AND c.touches AND {_CURRENT} IS NOT b.value
   UNION ALL
-  SELECT o.id, 'account ' || o.account || ' does not exist' FROM temp.chunk c
-    JOIN operations o ON o.id = c.operation
-  WHERE o.kind <> 'add' AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = o.account)
+  SELECT c.operation, 'account ' || c.account || ' does not exist' FROM temp.chunk c
+  WHERE c.kind <> 'add' AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = c.account)
   UNION ALL
-  SELECT o.id, o.anchor || ' is linked to account ' || l.account || ' by now' FROM temp.chunk c
+  SELECT c.operation, o.anchor || ' is linked to account ' || l.account || ' by now' FROM temp.chunk c
     JOIN operations o ON o.id = c.operation
     JOIN links l ON l.connection = o.connection AND l.anchor = o.anchor
-  WHERE o.link_action = 'make' OR (o.link_action = 'move' AND l.id <> o.link)
+  WHERE c.link_action = 'make' OR (c.link_action = 'move' AND l.id <> c.link)
   UNION ALL
-  SELECT o.id, 'the link of ' || o.anchor || ' is another by now' FROM temp.chunk c
-    JOIN operations o ON o.id = c.operation
-  WHERE o.link_action IN ('keep','move','end','drop','restore') AND o.link IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM links l WHERE l.id = o.link AND l.account = o.account)
+  SELECT c.operation, 'its link is another by now' FROM temp.chunk c
+  WHERE c.link_action IN ('keep','move','end','drop','restore') AND c.link IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM links l WHERE l.id = c.link AND l.account = c.account)
 """
 
+# Each statement with the kind or link action that it is for; one that nothing in the chunk needs is left out.
 _APPLY = (
     # What is new: an account is named by the operation that adds it.
-    """
-    INSERT INTO accounts (id, enterprise, kind, attributes, template, disabled_by, created_at, changed_at)
-    SELECT o.account, :enterprise, o.account_kind,
-      CASE WHEN instr(o.after, '"disabled_by"') THEN json_remove(o.after, '$.disabled_by') ELSE o.after END,
-      o.template, json_extract(o.after, '$.disabled_by'), :now, :now
-    FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE o.kind = 'add'
-    """,
-    """
-    INSERT INTO links (connection, anchor, account, owner, record, enabled, fingerprint)
-    SELECT o.connection, o.anchor, o.account, o.owner, o.record, o.enabled, o.fingerprint
-    FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE o.link_action = 'make'
-    """,
+    (
+        "add",
+        """
+        INSERT INTO accounts (id, enterprise, kind, attributes, template, disabled_by, created_at, changed_at)
+        SELECT o.account, :enterprise, o.account_kind,
+          CASE WHEN c.state_touched THEN json_remove(o.after, '$.disabled_by') ELSE o.after END, o.template,
+          CASE WHEN c.state_touched THEN json_extract(o.after, '$.disabled_by') END, :now, :now
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE c.kind = 'add'
+        """,
+    ),
+    (
+        "make",
+        """
+        INSERT INTO links (connection, anchor, account, owner, record, enabled, fingerprint)
+        SELECT o.connection, o.anchor, o.account, o.owner, o.record, o.enabled, o.fingerprint
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE c.link_action = 'make'
+        """,
+    ),
     # What is touched, and nothing else.
-    """
-    UPDATE accounts SET
-      attributes = json_remove(json_patch(attributes, o.after), '$.disabled_by', '$.deleted'),
-      disabled_by = CASE WHEN json_type(o.after, '$.disabled_by') IS NULL THEN disabled_by
-        ELSE json_extract(o.after, '$.disabled_by') END,
-      deleted_at = CASE WHEN json_type(o.after, '$.deleted') IS NULL THEN deleted_at
-        WHEN json_extract(o.after, '$.deleted') THEN :now ELSE NULL END,
-      changed_at = :now
-    FROM temp.chunk c JOIN operations o ON o.id = c.operation
-    WHERE o.account = accounts.id AND o.kind <> 'add' AND o.after <> '{}'
-    """,
-    """
-    UPDATE accounts SET local = CASE o.record WHEN '{}' THEN NULL ELSE o.record END
-    FROM temp.chunk c JOIN operations o ON o.id = c.operation
-    WHERE o.account = accounts.id AND o.link_action = 'local'
-    """,
-    """
-    UPDATE links SET anchor = o.anchor, record = o.record, enabled = o.enabled, fingerprint = o.fingerprint,
-      missing_since = NULL, reads_missed = 0, gone_at = NULL
-    FROM temp.chunk c JOIN operations o ON o.id = c.operation
-    WHERE o.link = links.id AND o.link_action IN ('keep','move')
-    """,
-    """
-    UPDATE links SET gone_at = :now, missing_since = COALESCE(missing_since, :now), fingerprint = NULL
-    FROM temp.chunk c JOIN operations o ON o.id = c.operation
-    WHERE o.link = links.id AND o.link_action = 'end'
-    """,
-    """
-    UPDATE links SET record = COALESCE(o.record, links.record), gone_at = NULL, missing_since = NULL, reads_missed = 0
-    FROM temp.chunk c JOIN operations o ON o.id = c.operation
-    WHERE o.link = links.id AND o.link_action = 'restore'
-    """,
-    """
-    DELETE FROM links WHERE id IN (SELECT o.link FROM temp.chunk c JOIN operations o ON o.id = c.operation
-      WHERE o.link_action = 'drop')
-    """,
+    (
+        "touch",
+        """
+        UPDATE accounts SET attributes = json_patch(attributes, o.after), changed_at = :now
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation
+        WHERE c.account = accounts.id AND c.kind <> 'add' AND c.touches AND NOT c.state_touched
+        """,
+    ),
+    (
+        "state",
+        """
+        UPDATE accounts SET
+          attributes = json_remove(json_patch(attributes, o.after), '$.disabled_by', '$.deleted'),
+          disabled_by = CASE WHEN json_type(o.after, '$.disabled_by') IS NULL THEN disabled_by
+            ELSE json_extract(o.after, '$.disabled_by') END,
+          deleted_at = CASE WHEN json_type(o.after, '$.deleted') IS NULL THEN deleted_at
+            WHEN json_extract(o.after, '$.deleted') THEN :now ELSE NULL END,
+          changed_at = :now
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation
+        WHERE c.account = accounts.id AND c.kind <> 'add' AND c.state_touched
+        """,
+    ),
+    (
+        "local",
+        """
+        UPDATE accounts SET local = CASE o.record WHEN '{}' THEN NULL ELSE o.record END
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation
+        WHERE c.account = accounts.id AND c.link_action = 'local'
+        """,
+    ),
+    (
+        "keep",
+        """
+        UPDATE links SET record = o.record, enabled = o.enabled, fingerprint = o.fingerprint,
+          missing_since = NULL, reads_missed = 0, gone_at = NULL
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation
+        WHERE c.link = links.id AND c.link_action = 'keep'
+        """,
+    ),
+    (
+        "move",
+        """
+        UPDATE links SET anchor = o.anchor, record = o.record, enabled = o.enabled, fingerprint = o.fingerprint,
+          missing_since = NULL, reads_missed = 0, gone_at = NULL
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation
+        WHERE c.link = links.id AND c.link_action = 'move'
+        """,
+    ),
+    (
+        "end",
+        """
+        UPDATE links SET gone_at = :now, missing_since = COALESCE(missing_since, :now), fingerprint = NULL
+        FROM temp.chunk c WHERE c.link = links.id AND c.link_action = 'end'
+        """,
+    ),
+    (
+        "restore",
+        """
+        UPDATE links SET record = COALESCE(o.record, links.record), gone_at = NULL, missing_since = NULL,
+          reads_missed = 0
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation
+        WHERE c.link = links.id AND c.link_action = 'restore'
+        """,
+    ),
+    (
+        "drop",
+        "DELETE FROM links WHERE id IN (SELECT link FROM temp.chunk WHERE link_action = 'drop')",
+    ),
     # Keys: a freed one stays releasing until every remote of its account has confirmed.
-    """
-    INSERT OR REPLACE INTO keys (attribute, folded, enterprise, releasing, account)
-    SELECT f.attribute, f.folded, :enterprise, o.account, o.account
-    FROM temp.chunk c JOIN operations o ON o.id = c.operation JOIN temp.claims f ON f.operation = o.id
-    WHERE f.gain = 0 AND EXISTS (SELECT 1 FROM remotes r WHERE r.account = o.account)
-    """,
-    """
-    DELETE FROM keys WHERE releasing = 0 AND enterprise = :enterprise AND (attribute, folded, account) IN
-      (SELECT f.attribute, f.folded, o.account
-       FROM temp.chunk c JOIN operations o ON o.id = c.operation JOIN temp.claims f ON f.operation = o.id
-       WHERE f.gain = 0)
-    """,
-    """
-    INSERT OR REPLACE INTO keys (attribute, folded, enterprise, account)
-    SELECT f.attribute, f.folded, :enterprise, o.account
-    FROM temp.chunk c JOIN operations o ON o.id = c.operation JOIN temp.claims f ON f.operation = o.id
-    WHERE f.gain = 1
-    """,
-    """
-    UPDATE operations SET undone_by = o.id FROM temp.chunk c JOIN operations o ON o.id = c.operation
-    WHERE operations.id = o.undoes
-    """,
+    (
+        "frees",
+        """
+        INSERT OR REPLACE INTO keys (attribute, folded, enterprise, releasing, account)
+        SELECT f.attribute, f.folded, :enterprise, c.account, c.account
+        FROM temp.chunk c JOIN temp.claims f ON f.operation = c.operation
+        WHERE f.gain = 0 AND EXISTS (SELECT 1 FROM remotes r WHERE r.account = c.account)
+        """,
+    ),
+    (
+        "frees",
+        """
+        DELETE FROM keys WHERE releasing = 0 AND enterprise = :enterprise AND (attribute, folded, account) IN
+          (SELECT f.attribute, f.folded, c.account
+           FROM temp.chunk c JOIN temp.claims f ON f.operation = c.operation WHERE f.gain = 0)
+        """,
+    ),
+    (
+        "gains",
+        """
+        INSERT OR REPLACE INTO keys (attribute, folded, enterprise, account)
+        SELECT f.attribute, f.folded, :enterprise, c.account
+        FROM temp.claims f JOIN temp.chunk c ON c.operation = f.operation
+        WHERE f.gain = 1 AND f.operation BETWEEN :low AND :high
+        """,
+    ),
+    (
+        "undoes",
+        "UPDATE operations SET undone_by = c.operation FROM temp.chunk c WHERE operations.id = c.undoes",
+    ),
 )
 
 _WANT = """
-  INSERT INTO remotes (platform, account, wanted) SELECT ?, o.account, o.id
-  FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE o.after <> '{}'
+  INSERT INTO remotes (platform, account, wanted) SELECT ?, c.account, c.operation FROM temp.chunk c WHERE c.touches
   ON CONFLICT (platform, account) DO UPDATE SET
     wanted = excluded.wanted, state = 'pending', attempts = 0, next_try = NULL, message = NULL
 """
@@ -149,24 +201,26 @@ def apply(
         conn.execute("UPDATE runs SET state = 'applying' WHERE id = ?", (run.id,))
     _remember_claims(database, run, vocabulary)
     _detain_contested(database, run, clock())
-    done = 0
-    for query in (_EXCHANGING, _NEXT):
-        while True:
-            count = _apply_chunk(database, run, query, platforms, clock())
-            if not count:
-                break
-            done += count
-            if beat is not None:
-                beat(done)
+    done = last = 0
+    if conn.execute("SELECT 1 FROM temp.claims WHERE gain = 0 LIMIT 1").fetchone():
+        done, _ = _apply_chunk(database, run, _EXCHANGING, platforms, clock(), after=0)
+    while True:
+        count, last = _apply_chunk(database, run, _NEXT, platforms, clock(), after=last)
+        if not count:
+            break
+        done += count
+        if beat is not None:
+            beat(done)
     return end(database, run, clock())
 
 
-_NEXT = """
-  INSERT INTO temp.chunk SELECT id FROM operations WHERE run = :run AND state = 'planned' ORDER BY id LIMIT :most
+_NEXT = f"""
+  INSERT INTO temp.chunk SELECT {_COLUMNS} FROM operations o
+  WHERE o.run = :run AND o.state = 'planned' AND o.id > :after ORDER BY o.id LIMIT :most
 """
 # Operations that hand a key to each other are applied together, however many they are.
-_EXCHANGING = """
-  INSERT OR IGNORE INTO temp.chunk
+_EXCHANGING = f"""
+  INSERT INTO temp.chunk SELECT {_COLUMNS} FROM operations o WHERE o.id IN (
   SELECT o.id FROM temp.claims c JOIN operations o ON o.id = c.operation
     JOIN keys k ON k.attribute = c.attribute AND k.folded = c.folded AND k.enterprise = :enterprise
       AND k.releasing = 0
@@ -175,30 +229,55 @@ _EXCHANGING = """
   SELECT g.id FROM temp.claims c JOIN operations o ON o.id = c.operation
     JOIN temp.claims f ON f.attribute = c.attribute AND f.folded = c.folded AND f.gain = 0
     JOIN operations g ON g.id = f.operation
-  WHERE o.run = :run AND o.state = 'planned' AND g.state = 'planned' AND c.gain = 1 AND g.id <> o.id
+  WHERE o.run = :run AND o.state = 'planned' AND g.state = 'planned' AND c.gain = 1 AND g.id <> o.id)
 """
 
 
-def _apply_chunk(database: Database, run: Run, query: str, platforms: Sequence[str], now: str) -> int:
-    names = {"run": run.id, "enterprise": run.enterprise, "now": now, "most": CHUNK}
+def _apply_chunk(
+    database: Database, run: Run, query: str, platforms: Sequence[str], now: str, *, after: int
+) -> tuple[int, int]:
+    """Apply some operations in one transaction; return how many were looked at, and the last of them."""
+    names: dict[str, Any] = {
+        "run": run.id, "enterprise": run.enterprise, "now": now, "most": CHUNK, "after": after
+    }  # fmt: skip
     with database.transaction() as conn:
-        conn.execute("CREATE TEMP TABLE IF NOT EXISTS chunk (operation INTEGER PRIMARY KEY)")
+        conn.execute(_CHUNK)
         conn.execute("DELETE FROM temp.chunk")
         count = conn.execute(query, names).rowcount
         if count <= 0:
-            return 0
-        for operation, message in conn.execute(_STALE).fetchall():
+            return 0, after
+        low, high = conn.execute("SELECT MIN(operation), MAX(operation) FROM temp.chunk").fetchone()
+        for operation, message in dict(conn.execute(_STALE).fetchall()).items():
             detain(conn, operation, "stale", message, now)
             conn.execute("DELETE FROM temp.chunk WHERE operation = ?", (operation,))
-        for statement in _APPLY:
-            conn.execute(statement, names)
+        needed = _needed(conn, low, high)
+        for need, statement in _APPLY:
+            if need in needed:
+                conn.execute(statement, {**names, "low": low, "high": high})
         for platform in platforms:
             conn.execute(_WANT, (platform,))
         conn.execute(
             "UPDATE operations SET state = 'applied', changed_at = ? WHERE id IN (SELECT operation FROM temp.chunk)",
             (now,),
         )
-    return count
+    return count, high
+
+
+def _needed(conn: sqlite3.Connection, low: int, high: int) -> set[str]:
+    """Return which of the statements have anything to do for this chunk."""
+    needed: set[str] = set()
+    rows = conn.execute(
+        "SELECT kind, link_action, MAX(touches AND NOT state_touched), MAX(state_touched), MAX(undoes IS NOT NULL)"
+        " FROM temp.chunk GROUP BY kind, link_action"
+    )
+    for kind, action, touches, state, undoes in rows:
+        needed |= {kind, action}
+        needed |= {
+            word for word, there in (("touch", touches), ("state", state), ("undoes", undoes)) if there
+        }
+    rows = conn.execute("SELECT DISTINCT gain FROM temp.claims WHERE operation BETWEEN ? AND ?", (low, high))
+    needed |= {"gains" if gain else "frees" for (gain,) in rows}
+    return needed
 
 
 def detain(conn: sqlite3.Connection, operation: int, code: str, message: str, now: str) -> None:
@@ -256,6 +335,7 @@ def _remember_claims(database: Database, run: Run, vocabulary: Vocabulary) -> No
     conn.execute(
         "CREATE TEMP TABLE IF NOT EXISTS claims (operation INTEGER, attribute TEXT, folded TEXT, gain INTEGER)"
     )
+    conn.execute("CREATE INDEX IF NOT EXISTS temp.claims_operation ON claims (operation)")
     conn.execute("DELETE FROM temp.claims")
     conn.execute("DELETE FROM temp.claims_of")
     rows = conn.execute(

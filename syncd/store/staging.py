@@ -36,6 +36,7 @@ INSERT = """
 _TEMPORARY = """
     DROP TABLE IF EXISTS temp.claims;
     CREATE TEMP TABLE claims (operation INTEGER, attribute TEXT, folded TEXT, gain INTEGER);
+    CREATE INDEX temp.claims_operation ON claims (operation);
     DROP TABLE IF EXISTS temp.claims_of;
     CREATE TEMP TABLE claims_of (run INTEGER PRIMARY KEY);
     DROP TABLE IF EXISTS temp.touched;

@@ -1,0 +1,107 @@
+"""Floor 5: which plugins are installed, told from the metadata of the distributions alone."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distributions, version
+from typing import Any
+
+GROUP = "syncd"
+"""The entry point group; each entry point is one plugin, its name is what ``plugins = [...]`` lists."""
+
+OWN = "syncd"
+"""The distribution whose plugins may always load."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """One entry point, and the distribution that brought it. Nothing of it has been imported."""
+
+    name: str
+    distribution: str
+    version: str
+    entry: EntryPoint | None
+
+    @property
+    def shipped(self) -> bool:
+        """Whether it came with syncd itself."""
+        return self.distribution == OWN
+
+    @property
+    def origin(self) -> str:
+        """The distribution and its version, as messages name them."""
+        return f"{self.distribution} {self.version}".rstrip()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the distribution's list of files and their hashes (RECORD), or nothing."""
+        try:
+            record = _dist(self).read_text("RECORD") if self.entry else None
+        except (OSError, ValueError):
+            return ""
+        return hashlib.sha256(record.encode()).hexdigest() if record else ""
+
+
+def find() -> tuple[list[Installed], list[str]]:
+    """Return the installed plugins, by name, and what could not be read of other distributions.
+
+    A distribution that is found twice counts as found first, as it would be imported.
+    """
+    found: dict[tuple[str, str], Installed] = {}
+    seen: dict[str, Distribution] = {}
+    unreadable = []
+    for distribution in distributions():
+        try:
+            entries = distribution.entry_points.select(group=GROUP)
+            if not entries:
+                continue
+            name, release = distribution.metadata["Name"], distribution.version
+            if seen.setdefault(_normal(name), distribution) is distribution:
+                for entry in entries:
+                    found[entry.name, name] = Installed(entry.name, name, release, entry)
+        except Exception as error:  # noqa: BLE001 - damage in one folder must not hide all others
+            unreadable.append(f"{_folder(distribution)}: {type(error).__name__}: {error}")
+    return [found[key] for key in sorted(found)], unreadable
+
+
+def missing_library(plugin: Installed) -> tuple[str, str] | None:
+    """Return the first library that a shipped plugin needs and that is not installed, and the extra.
+
+    The extra of ``syncd_teams`` is ``teams``; what it needs stands in syncd's own metadata.
+    """
+    extra = extra_of(plugin)
+    if extra is None:
+        return None
+    wanted = re.compile(rf"([A-Za-z0-9._-]+).*;\s*extra\s*==\s*['\"]{re.escape(extra)}['\"]\s*")
+    for requirement in _dist(plugin).requires or ():
+        if match := wanted.fullmatch(requirement):
+            try:
+                version(match[1])
+            except PackageNotFoundError:
+                return match[1], extra
+    return None
+
+
+def extra_of(plugin: Installed) -> str | None:
+    """Return the extra that brings the libraries of a shipped plugin, if there is one."""
+    if not plugin.shipped or plugin.entry is None:
+        return None
+    extra = plugin.name.removeprefix("syncd_")
+    return extra if extra in (_dist(plugin).metadata.get_all("Provides-Extra") or ()) else None
+
+
+def _dist(plugin: Installed) -> Distribution:
+    distribution: Any = plugin.entry.dist if plugin.entry else None
+    if not isinstance(distribution, Distribution):
+        raise TypeError(f"the plugin {plugin.name} belongs to no distribution")
+    return distribution
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _folder(distribution: Distribution) -> str:
+    return str(getattr(distribution, "_path", distribution))

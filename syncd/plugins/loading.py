@@ -1,0 +1,298 @@
+"""Floor 5: the plugins that the configuration uses are loaded, each under its own guard.
+
+What is not used is not imported. A plugin that fails is named, with its distribution and the cause, and
+never stops another; it stands in ``Plugins.failures``, and while that is not empty no run may go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pluggy
+
+from .. import hookspecs
+from ..connector import Platform, Source
+from ..errors import PluginError
+from ..mapping import Transform
+from ..model import Attribute
+from ..validation import Test
+from . import builtin
+from .blame import guarded
+from .found import OWN, Installed, extra_of, find, missing_library
+from .hooks import Hooks
+from .offers import Offer, closest, collect, verify
+
+HOMES = {"csv": "syncd_bulk", "ldif": "syncd_bulk", "ldap": "syncd_ldap"}
+"""Type word -> the shipped plugin that registers it, so that only that one need be imported.
+
+A word that is missing here is still found, by loading the shipped plugins one after the other.
+"""
+
+TransformFactory: TypeAlias = Callable[[str | None], Transform]
+RuleFactory: TypeAlias = Callable[[str | None], Test]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of ``syncd plugins``.
+
+    ``state`` is ``loaded``, ``failed``, ``unavailable`` (its library is missing) or ``installed`` (not
+    used, or not listed). ``digest`` is that of the distribution's RECORD.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    state: str
+    provides: tuple[str, ...]
+    cause: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugins:
+    """What the loaded plugins provide, by the words that the configuration uses."""
+
+    sources: dict[str, type[Source]]
+    platforms: dict[str, type[Platform]]
+    transforms: dict[str, TransformFactory]
+    rules: dict[str, RuleFactory]
+    attributes: tuple[Attribute, ...]
+    hooks: Hooks
+    failures: tuple[PluginError, ...]
+    """Of plugins that the configuration uses: while there is one, every run is held."""
+
+    unavailable: dict[str, str]
+    """Shipped plugin -> which library it lacks, and how to get it."""
+
+    warnings: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    def table(self) -> tuple[Row, ...]:
+        """Return a row for each installed plugin, and for each that was asked for and is not there."""
+        return self.rows
+
+    def unknown_type(self, kind: str, word: str) -> str:
+        """Return why no ``kind`` ("source" or "platform") has the type ``word``, and what to do."""
+        known = self.sources if kind == "source" else self.platforms
+        home = HOMES.get(word)
+        if home in self.unavailable:
+            return f"the {kind} type {word!r} needs {home}: {self.unavailable[home]}"
+        text = f"there is no {kind} type {word!r}{closest(word, {*known, *HOMES})}"
+        hints = [f"{name}: {cure}" for name, cure in self.unavailable.items()]
+        hints += [row.cause for row in self.rows if row.state == "failed"]
+        unlisted = [row.name for row in self.rows if row.state == "installed" and row.distribution != OWN]
+        if unlisted:
+            hints.append(f"installed, but not listed in `plugins`: {', '.join(unlisted)}")
+        return "; ".join([text, *hints])
+
+
+def load(
+    types: Iterable[str],
+    third_party: Iterable[str] = (),
+    report: Callable[[PluginError], None] | None = None,
+) -> Plugins:
+    """Load the shipped plugins that register ``types``, and the ``third_party`` ones by their names.
+
+    Never raises for a plugin. ``report`` is what ``Hooks.report`` is to be. What a plugin prints while
+    it loads goes to the standard error stream.
+    """
+    loading = _Loading(*find())
+    wanted = set(types)
+    with contextlib.redirect_stdout(sys.stderr):
+        loading.take_builtin()
+        homes = {HOMES[word] for word in wanted if word in HOMES}
+        for installed in loading.shipped():
+            if installed.name in homes:
+                loading.take(installed)
+        for name in dict.fromkeys(third_party):
+            loading.take_listed(name)
+        for installed in loading.shipped():
+            if not loading.unsettled(wanted):
+                break
+            if installed not in loading.rows:
+                loading.take(installed, needed=False)
+    return loading.result(report)
+
+
+@dataclass(slots=True)
+class _Loading:
+    """What has been loaded so far, and what became of every plugin that was tried."""
+
+    installed: list[Installed]
+    unreadable: list[str]
+    manager: pluggy.PluginManager = field(init=False)
+    offers: dict[str, Offer] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    failures: list[PluginError] = field(default_factory=list)
+    unavailable: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    rows: dict[Installed, tuple[str, str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.manager = pluggy.PluginManager("syncd")
+        self.manager.add_hookspecs(hookspecs)
+
+    def shipped(self) -> list[Installed]:
+        """Return the plugins that came with syncd."""
+        return [installed for installed in self.installed if installed.shipped]
+
+    def unsettled(self, types: Iterable[str]) -> set[str]:
+        """Return those of ``types`` that another shipped plugin may still register."""
+        known = {word for offer in self.offers.values() for kind, word in offer if kind in _CONNECTORS}
+        broken = {installed.name for installed, (state, _) in self.rows.items() if state != "loaded"}
+        return {word for word in types if word not in known and HOMES.get(word) not in broken}
+
+    def take_builtin(self) -> None:
+        """Load what syncd itself registers."""
+        version = next((installed.version for installed in self.shipped()), "")
+        self.take(Installed(OWN, OWN, version, None))
+
+    def take_listed(self, name: str) -> None:
+        """Load the plugin that the configuration lists as ``name``, or say why that is not possible."""
+        found = [installed for installed in self.installed if installed.name == name]
+        if len(found) == 1:
+            if found[0] not in self.rows:
+                self.take(found[0])
+            return
+        if found:
+            both = " and ".join(installed.origin for installed in found)
+            failure = PluginError(name, f"{both} both offer a plugin of this name; uninstall all but one")
+        else:
+            failure = PluginError(name, self._not_installed(name))
+            found = [Installed(name, "", "", None)]
+        self.failures.append(failure)
+        self.rows.update((installed, ("failed", str(failure))) for installed in found)
+
+    def take(self, installed: Installed, *, needed: bool = True) -> None:
+        """Load one plugin; what goes wrong is a failure if it is ``needed``, and is told in any case."""
+        try:
+            lacking = missing_library(installed)
+            if lacking is None:
+                lacking = self._load(installed)
+        except PluginError as failure:
+            self.rows[installed] = ("failed", str(failure))
+            if needed:
+                self.failures.append(failure)
+            return
+        if lacking is None:
+            self.rows[installed] = ("loaded", "")
+            return
+        cure = "it needs the library {}; install it with: pip install 'syncd[{}]'".format(*lacking)
+        self.unavailable[installed.name] = cure
+        self.rows[installed] = ("unavailable", cure)
+        if needed:
+            self.failures.append(PluginError(installed.name, f"{installed.origin}: {cure}"))
+
+    def _load(self, installed: Installed) -> tuple[str, str] | None:
+        """Load it, or return the library that is not there, and the extra that brings it."""
+        name, origin = installed.name, installed.origin
+        if name in self.origins:
+            raise PluginError(name, f"{origin}: the name is taken by {self.origins[name]}; it needs another")
+        try:
+            plugin = self._register(installed)
+        except PluginError as failure:
+            if self.manager.get_plugin(name) is not None:
+                self.manager.unregister(name=name)
+            extra, cause = extra_of(installed), failure.__cause__
+            if extra and isinstance(cause, ModuleNotFoundError) and not _own_part(cause.name, name):
+                return cause.name or "", extra
+            raise
+        self.origins[name] = origin
+        if not installed.shipped:
+            self.warnings.extend(_exposed(name, plugin))
+        return None
+
+    def _register(self, installed: Installed) -> object:
+        name, origin = installed.name, installed.origin
+        with guarded(name, origin, "importing it"):
+            plugin: object = installed.entry.load() if installed.entry else builtin
+        verify(self.manager, name, origin, plugin)
+        with guarded(name, origin, "registering it"):
+            self.manager.register(plugin, name)
+        self._accept(name, origin, collect(self.manager, name, origin))
+        return plugin
+
+    def _accept(self, name: str, origin: str, offer: Offer) -> None:
+        for other, known in self.offers.items():
+            for kind, word in offer:
+                if (kind, word) in known:
+                    raise PluginError(
+                        name,
+                        f"{origin} registers the {kind} {word!r}, and so does the plugin {other} of "
+                        f"{self.origins[other]}; use only one of the two",
+                    )
+        self.offers[name] = offer
+
+    def _not_installed(self, name: str) -> str:
+        others = {installed.name for installed in self.installed if not installed.shipped}
+        text = f"no installed distribution offers a plugin of this name{closest(name, others)}"
+        for installed in self.installed:
+            if installed.distribution == name:
+                text += f"; the plugin of the distribution {name} is called {installed.name!r}"
+        return "; ".join([text, *(f"could not be read: {damage}" for damage in self.unreadable)])
+
+    def result(self, report: Callable[[PluginError], None] | None) -> Plugins:
+        """Return what was loaded."""
+        return Plugins(
+            sources=self._all("source"),
+            platforms=self._all("platform"),
+            transforms=self._all("transform"),
+            rules=self._all("rule"),
+            attributes=tuple(self._all("attribute").values()),
+            hooks=Hooks(self.manager, self.origins, report),
+            failures=tuple(self.failures),
+            unavailable=self.unavailable,
+            warnings=tuple(self.warnings),
+            rows=tuple(self._row(installed) for installed in self._known()),
+        )
+
+    def _all(self, kind: str) -> dict[str, Any]:
+        return {
+            word: thing for offer in self.offers.values() for (of, word), thing in offer.items() if of == kind
+        }
+
+    def _known(self) -> list[Installed]:
+        return [*self.rows, *(installed for installed in self.installed if installed not in self.rows)]
+
+    def _row(self, installed: Installed) -> Row:
+        state, cause = self.rows.get(installed, ("installed", ""))
+        if state == "loaded":
+            provides = tuple(f"{kind} {word}" for kind, word in self.offers[installed.name])
+        else:
+            words = sorted(word for word, home in HOMES.items() if home == installed.name)
+            provides = tuple(words) if installed.shipped else ()
+        return Row(
+            installed.name,
+            installed.distribution,
+            installed.version,
+            state,
+            provides,
+            cause,
+            installed.digest,
+        )
+
+
+_CONNECTORS = frozenset({"source", "platform"})
+
+
+def _own_part(module: str | None, plugin: str) -> bool:
+    return (module or "").partition(".")[0] in {OWN, plugin}
+
+
+def _exposed(name: str, plugin: object) -> list[str]:
+    """Return a warning if anybody on this machine may change the plugin's code."""
+    file = getattr(plugin, "__file__", None) or getattr(
+        sys.modules.get(type(plugin).__module__), "__file__", None
+    )
+    paths = [Path(file), Path(file).parent] if file else []
+    return [
+        f"plugin {name}: {path} is writable by everybody, and runs with the rights of syncd: chmod o-w it"
+        for path in paths
+        if path.exists() and path.stat().st_mode & 0o002
+    ]

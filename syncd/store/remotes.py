@@ -1,0 +1,341 @@
+"""What each platform is to hold of each account, what it confirmed last, and the log of deliveries.
+
+A row of ``remotes`` is due when it is ``pending``, or ``waiting`` and its ``next_try`` has come.
+``remote_id`` with ``delivered`` NULL means: it is there, and nobody knows how it looks.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from .database import Database
+from .staging import stamp
+
+SUSPECT = 3
+"""A row that was tried so often without success comes after all others, and alone."""
+
+_TOLD = "unavailable until "
+
+
+class Due(NamedTuple):
+    """A row of ``remotes`` that wants something done, with its account as it is now."""
+
+    account: int
+    wanted: int
+    remote_id: str | None
+    delivered: str | None
+    attempts: int
+    enterprise: str
+    kind: str
+    attributes: str
+    disabled_by: str | None
+    deleted_at: str | None
+    last: int | None
+    last_intent: int | None
+    last_action: str | None
+    last_result: str | None
+
+    @property
+    def unsure(self) -> bool:
+        """Whether nobody knows what became of the last call, so that the platform has to be asked first.
+
+        So it is with an intent that has no outcome, and with an add whose answer was not a yes.
+        """
+        if self.last is None:
+            return False
+        return self.last_intent is None or (
+            self.remote_id is None and self.last_action == "add" and self.last_result in {"waiting", "failed"}
+        )
+
+
+class Change(NamedTuple):
+    """What is to be written of one row: its new state and, with ``result``, an outcome in the log.
+
+    ``intent`` is the delivery that it answers; without one, the log gets an intent of its own.
+    """
+
+    account: int
+    revision: int
+    state: str
+    remote_id: str | None
+    delivered: str | None
+    attempts: int = 0
+    next_try: str | None = None
+    message: str | None = None
+    result: str | None = None
+    action: str = ""
+    intent: int | None = None
+
+
+class Intent(NamedTuple):
+    """What is about to be asked of a platform."""
+
+    account: int
+    revision: int
+    action: str
+    remote_id: str | None
+
+
+class Pending(NamedTuple):
+    """One row that is not done, for people; ``age`` is the seconds since the change that it waits for."""
+
+    platform: str
+    account: int
+    wanted: int
+    state: str
+    attempts: int
+    next_try: str | None
+    message: str | None
+    age: float
+
+
+class Setting(NamedTuple):
+    """One row of a platform as ``verify`` compares it."""
+
+    account: int
+    state: str
+    remote_id: str | None
+    enterprise: str
+    kind: str
+    attributes: str
+    disabled_by: str | None
+    deleted_at: str | None
+
+
+_DUE = """
+  SELECT r.account, r.wanted, r.remote_id, r.delivered, r.attempts,
+    a.enterprise, a.kind, a.attributes, a.disabled_by, a.deleted_at, l.id, l.intent, l.action, l.result
+  FROM remotes r JOIN accounts a ON a.id = r.account
+    LEFT JOIN deliveries l ON l.id = (SELECT d.id FROM deliveries d
+      WHERE d.account = r.account AND d.platform = r.platform ORDER BY d.id DESC LIMIT 1)
+  WHERE r.platform = :platform AND r.state <> 'done' AND r.state <> 'failed'
+    AND (r.next_try IS NULL OR r.next_try <= :now)
+"""
+
+
+def due(
+    database: Database, platform: str, now: datetime, after: tuple[int, int, int], most: int
+) -> list[Due]:
+    """Return the next rows behind ``after``: (1 for the suspects that come last, revision, account)."""
+    rows = database.conn.execute(
+        f"{_DUE} AND (r.attempts >= {SUSPECT}) = :suspect AND (r.wanted, r.account) > (:wanted, :account)"
+        " ORDER BY r.wanted, r.account LIMIT :most",
+        {
+            "platform": platform,
+            "now": stamp(now),
+            "suspect": after[0],
+            "wanted": after[1],
+            "account": after[2],
+            "most": most,
+        },
+    )
+    return [Due(*row) for row in rows]
+
+
+def due_of(database: Database, platform: str, now: datetime, accounts: Collection[int]) -> list[Due]:
+    """Return those of these accounts that are due, in the order of their revisions."""
+    found: list[Due] = []
+    for account in accounts:
+        rows = database.conn.execute(
+            f"{_DUE} AND r.account = :account", {"platform": platform, "now": stamp(now), "account": account}
+        )
+        found += [Due(*row) for row in rows]
+    return sorted(found, key=lambda row: (row.wanted, row.account))
+
+
+def next_try(database: Database, platform: str, now: datetime) -> datetime | None:
+    """Return when the next waiting row is due, if any waits beyond ``now``."""
+    row = database.conn.execute(
+        "SELECT MIN(next_try) FROM remotes WHERE platform = ? AND state <> 'done' AND state = 'waiting'"
+        " AND next_try > ?",
+        (platform, stamp(now)),
+    ).fetchone()
+    return _time(row[0])
+
+
+def told(database: Database, platform: str, now: datetime) -> tuple[bool, datetime | None]:
+    """Return whether the platform was unavailable when last heard of, and until when it asked to be spared."""
+    row = database.conn.execute(
+        "SELECT COUNT(*), MAX(CASE WHEN message LIKE ? || '%' THEN next_try END) FROM remotes"
+        " WHERE platform = ? AND state <> 'done' AND state = 'waiting' AND message LIKE 'unavailable%'",
+        (_TOLD, platform),
+    ).fetchone()
+    until = _time(row[1])
+    return row[0] > 0, until if until is not None and until > now else None
+
+
+def told_until(until: str, text: str) -> str:
+    """Return the message of a row that waits because the platform said until when."""
+    return f"{_TOLD}{until}: {text}"
+
+
+def contended(database: Database, platform: str) -> list[tuple[int, int, str]]:
+    """Return (account, other account, attribute) wherever a key waits for the platform's confirmation.
+
+    The first account has a key that the other one had, and the platform has not yet confirmed that the
+    other one gave it up.
+    """
+    rows = database.conn.execute(
+        """
+        SELECT k.account, f.releasing, f.attribute FROM keys f
+          JOIN remotes r ON r.platform = ? AND r.account = f.releasing AND r.state <> 'done'
+          JOIN keys k ON k.attribute = f.attribute AND k.folded = f.folded AND k.enterprise = f.enterprise
+            AND k.releasing = 0 AND k.account <> f.releasing
+        WHERE f.releasing <> 0 ORDER BY 1, 2, 3
+        """,
+        (platform,),
+    )
+    return rows.fetchall()
+
+
+def unsettled(database: Database, account: int) -> set[str]:
+    """Return the platforms where an account has nothing yet, and something is to be done."""
+    rows = database.conn.execute(
+        "SELECT platform FROM remotes WHERE account = ? AND state <> 'done' AND remote_id IS NULL", (account,)
+    )
+    return {platform for (platform,) in rows}
+
+
+def intend(database: Database, platform: str, at: str, intents: Sequence[Intent]) -> list[int]:
+    """Write down what is about to be asked of the platform, in one transaction; return the deliveries' ids."""
+    with database.transaction() as conn:
+        first = _next_id(conn)
+        conn.executemany(
+            "INSERT INTO deliveries (id, platform, account, revision, action, at, remote_id) VALUES (?,?,?,?,?,?,?)",
+            [
+                (first + number, platform, one.account, one.revision, one.action, at, one.remote_id)
+                for number, one in enumerate(intents)
+            ],
+        )
+    return list(range(first, first + len(intents)))
+
+
+def record(database: Database, platform: str, at: str, changes: Sequence[Change]) -> None:
+    """Write down what became of deliveries, and what needed none, in one transaction.
+
+    A row whose account has changed meanwhile is pending again. Keys that every platform has confirmed as
+    given up are free.
+    """
+    if not changes:
+        return
+    with database.transaction() as conn:
+        for one in changes:
+            if one.result is not None:
+                _log(conn, platform, at, one)
+        conn.executemany(
+            """
+            UPDATE remotes SET remote_id = ?4, delivered = ?5,
+              done = CASE WHEN ?3 = 'done' THEN ?2 ELSE done END,
+              state = CASE WHEN wanted = ?2 THEN ?3 ELSE 'pending' END,
+              attempts = CASE WHEN wanted = ?2 THEN ?6 ELSE 0 END,
+              next_try = CASE WHEN wanted = ?2 THEN ?7 END,
+              message = CASE WHEN wanted = ?2 THEN ?8 END
+            WHERE platform = ?9 AND account = ?1
+            """,
+            [(*one[:8], platform) for one in changes],
+        )
+        conn.executemany(
+            "DELETE FROM keys WHERE releasing <> 0 AND releasing = ?1"
+            " AND NOT EXISTS (SELECT 1 FROM remotes r WHERE r.account = ?1 AND r.state <> 'done')",
+            [(one.account,) for one in changes if one.state == "done"],
+        )
+
+
+def _log(conn: sqlite3.Connection, platform: str, at: str, one: Change) -> None:
+    intent = one.intent
+    if intent is None:
+        intent = conn.execute(
+            "INSERT INTO deliveries (platform, account, revision, action, at) VALUES (?,?,?,?,?)",
+            (platform, one.account, one.revision, one.action, at),
+        ).lastrowid
+    conn.execute(
+        "INSERT INTO deliveries (intent, platform, account, revision, action, at, result, remote_id, message)"
+        " VALUES (?,?,?,?,?,?,?,?,?)",
+        (intent, platform, one.account, one.revision, one.action, at, one.result, one.remote_id, one.message),
+    )
+
+
+def seed(database: Database, platform: str, enterprises: Iterable[str]) -> int:
+    """Want every account of these enterprises on a platform that knows nothing of it; return how many."""
+    with database.transaction() as conn:
+        return conn.execute(
+            """
+            INSERT INTO remotes (platform, account, wanted)
+            SELECT ?1, a.id, COALESCE((SELECT MAX(o.id) FROM operations o
+              WHERE o.account = a.id AND o.state = 'applied'), a.id)
+            FROM accounts a WHERE a.deleted_at IS NULL AND a.enterprise IN (SELECT value FROM json_each(?2))
+              AND NOT EXISTS (SELECT 1 FROM remotes r WHERE r.platform = ?1 AND r.account = a.id)
+            """,
+            (platform, json.dumps(sorted(enterprises))),
+        ).rowcount
+
+
+def want_again(database: Database, platform: str, accounts: Iterable[int]) -> int:
+    """Let a platform be brought to what is wanted of these accounts, whatever it confirmed before.
+
+    Returns how many rows there were.
+    """
+    with database.transaction() as conn:
+        return conn.executemany(
+            "UPDATE remotes SET state = 'pending', delivered = NULL, attempts = 0, next_try = NULL,"
+            " message = NULL WHERE platform = ? AND account = ?",
+            [(platform, account) for account in accounts],
+        ).rowcount
+
+
+def retry(database: Database, platform: str | None = None, account: int | None = None) -> int:
+    """Let failed and waiting rows be tried at once (all, or those named); return how many there were."""
+    with database.transaction() as conn:
+        return conn.execute(
+            "UPDATE remotes SET state = 'pending', attempts = 0, next_try = NULL, message = NULL"
+            " WHERE state <> 'done' AND state <> 'pending'"
+            " AND (?1 IS NULL OR platform = ?1) AND (?2 IS NULL OR account = ?2)",
+            (platform, account),
+        ).rowcount
+
+
+def pending(database: Database, now: datetime) -> Iterator[Pending]:
+    """Yield every row that is not done, by platform and revision."""
+    rows = database.conn.execute(
+        "SELECT r.platform, r.account, r.wanted, r.state, r.attempts, r.next_try, r.message, o.changed_at"
+        " FROM remotes r LEFT JOIN operations o ON o.id = r.wanted"
+        " WHERE r.state <> 'done' ORDER BY r.platform, r.wanted"
+    )
+    for *head, since in rows:
+        time = _time(since) or now
+        yield Pending(*head, age=max(0.0, (now - time).total_seconds()))
+
+
+def settings(database: Database, platform: str, size: int = 500) -> Iterator[list[Setting]]:
+    """Yield all rows of a platform, some hundreds at a time, by account."""
+    after = -1
+    while True:
+        rows = database.conn.execute(
+            "SELECT r.account, r.state, r.remote_id, a.enterprise, a.kind, a.attributes, a.disabled_by,"
+            " a.deleted_at FROM remotes r JOIN accounts a ON a.id = r.account"
+            " WHERE r.platform = ? AND r.account > ? ORDER BY r.account LIMIT ?",
+            (platform, after, size),
+        ).fetchall()
+        if not rows:
+            return
+        after = rows[-1][0]
+        yield [Setting(*row) for row in rows]
+
+
+def rounded_up(time: datetime) -> str:
+    """Return a time as it is stored, and never an earlier one."""
+    whole = time.replace(microsecond=0)
+    return stamp(whole if whole == time else whole + timedelta(seconds=1))
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _next_id(conn: sqlite3.Connection) -> int:
+    row = conn.execute("SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'").fetchone()
+    return (row[0] if row else 0) + 1
