@@ -40,6 +40,7 @@ class Standing(NamedTuple):
     enabled: bool
     leaving: bool
     fingerprint: bytes | None
+    revision: int
     others: tuple[Layer, ...] = ()
 
 
@@ -109,6 +110,7 @@ class Operation(NamedTuple):
     frees: list[tuple[str, str]]
     account_kind: str
     allocate: Mapping[str, Numbers]
+    seen: int | None = None
 
 
 class Untouched(NamedTuple):

@@ -32,24 +32,42 @@ _CURRENT = """CASE b.key WHEN 'disabled_by' THEN a.disabled_by
   WHEN 'deleted' THEN CASE WHEN a.deleted_at IS NULL THEN NULL ELSE 1 END
   ELSE json_extract(a.attributes, '$.' || b.key) END"""
 
-_STALE = f"""
-  SELECT c.operation, 'account ' || c.account || ' has another ' || b.key || ' by now'
-  FROM temp.chunk c JOIN operations o ON o.id = c.operation JOIN accounts a ON a.id = c.account
-    JOIN json_each(o.before) b
-  WHERE c.kind <> 'add' AND c.touches AND {_CURRENT} IS NOT b.value
-  UNION ALL
-  SELECT c.operation, 'account ' || c.account || ' does not exist' FROM temp.chunk c
-  WHERE c.kind <> 'add' AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = c.account)
-  UNION ALL
-  SELECT c.operation, o.anchor || ' is linked to account ' || l.account || ' by now' FROM temp.chunk c
-    JOIN operations o ON o.id = c.operation
-    JOIN links l ON l.connection = o.connection AND l.anchor = o.anchor
-  WHERE c.link_action = 'make' OR (c.link_action = 'move' AND l.id <> c.link)
-  UNION ALL
-  SELECT c.operation, 'its link is another by now' FROM temp.chunk c
-  WHERE c.link_action IN ('keep','move','end','drop','restore') AND c.link IS NOT NULL
-    AND NOT EXISTS (SELECT 1 FROM links l WHERE l.id = c.link AND l.account = c.account)
-"""
+# What must still be true, each with what it is for, as _APPLY below.
+_STALE = (
+    (
+        ("touch", "state"),
+        f"""
+        SELECT c.operation, 'account ' || c.account || ' has another ' || b.key || ' by now'
+        FROM temp.chunk c CROSS JOIN operations o ON o.id = c.operation
+          CROSS JOIN accounts a ON a.id = c.account AND a.revision IS NOT o.seen CROSS JOIN json_each(o.before) b
+        WHERE c.kind <> 'add' AND c.touches AND {_CURRENT} IS NOT b.value
+        """,
+    ),
+    (
+        ("update", "disable", "enable", "delete"),
+        """
+        SELECT c.operation, 'account ' || c.account || ' does not exist' FROM temp.chunk c
+        WHERE c.kind <> 'add' AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = c.account)
+        """,
+    ),
+    (
+        ("make", "move"),
+        """
+        SELECT c.operation, o.anchor || ' is linked to account ' || l.account || ' by now'
+        FROM temp.chunk c CROSS JOIN operations o ON o.id = c.operation
+          CROSS JOIN links l ON l.connection = o.connection AND l.anchor = o.anchor
+        WHERE c.link_action = 'make' OR (c.link_action = 'move' AND l.id <> c.link)
+        """,
+    ),
+    (
+        ("keep", "move", "end", "drop", "restore"),
+        """
+        SELECT c.operation, 'its link is another by now' FROM temp.chunk c
+        WHERE c.link_action IN ('keep','move','end','drop','restore') AND c.link IS NOT NULL
+          AND NOT EXISTS (SELECT 1 FROM links l WHERE l.id = c.link AND l.account = c.account)
+        """,
+    ),
+)
 
 # Each statement with the kind or link action that it is for; one that nothing in the chunk needs is left out.
 _APPLY = (
@@ -57,10 +75,11 @@ _APPLY = (
     (
         "add",
         """
-        INSERT INTO accounts (id, enterprise, kind, attributes, template, disabled_by, created_at, changed_at)
+        INSERT INTO accounts (id, enterprise, kind, attributes, template, disabled_by, created_at, changed_at,
+          revision)
         SELECT o.account, :enterprise, o.account_kind,
           CASE WHEN c.state_touched THEN json_remove(o.after, '$.disabled_by') ELSE o.after END, o.template,
-          CASE WHEN c.state_touched THEN json_extract(o.after, '$.disabled_by') END, :now, :now
+          CASE WHEN c.state_touched THEN json_extract(o.after, '$.disabled_by') END, :now, :now, o.id
         FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE c.kind = 'add'
         """,
     ),
@@ -76,7 +95,8 @@ _APPLY = (
     (
         "touch",
         """
-        UPDATE accounts SET attributes = json_patch(attributes, o.after), changed_at = :now
+        UPDATE accounts SET attributes = json_patch(attributes, o.after), changed_at = :now,
+          revision = o.id
         FROM temp.chunk c JOIN operations o ON o.id = c.operation
         WHERE c.account = accounts.id AND c.kind <> 'add' AND c.touches AND NOT c.state_touched
         """,
@@ -90,7 +110,7 @@ _APPLY = (
             ELSE json_extract(o.after, '$.disabled_by') END,
           deleted_at = CASE WHEN json_type(o.after, '$.deleted') IS NULL THEN deleted_at
             WHEN json_extract(o.after, '$.deleted') THEN :now ELSE NULL END,
-          changed_at = :now
+          changed_at = :now, revision = o.id
         FROM temp.chunk c JOIN operations o ON o.id = c.operation
         WHERE c.account = accounts.id AND c.kind <> 'add' AND c.state_touched
         """,
@@ -247,10 +267,11 @@ def _apply_chunk(
         if count <= 0:
             return 0, after
         low, high = conn.execute("SELECT MIN(operation), MAX(operation) FROM temp.chunk").fetchone()
-        for operation, message in dict(conn.execute(_STALE).fetchall()).items():
-            detain(conn, operation, "stale", message, now)
-            conn.execute("DELETE FROM temp.chunk WHERE operation = ?", (operation,))
         needed = _needed(conn, low, high)
+        for needs, statement in _STALE:
+            for operation, message in dict(conn.execute(statement)).items() if needed & set(needs) else ():
+                detain(conn, operation, "stale", message, now)
+                conn.execute("DELETE FROM temp.chunk WHERE operation = ?", (operation,))
         for need, statement in _APPLY:
             if need in needed:
                 conn.execute(statement, {**names, "low": low, "high": high})

@@ -35,6 +35,7 @@ class Stored(NamedTuple):
     state: str
     reasons: str | None
     digest: bytes
+    seen: int | None
     attempts: int
     next_try: str | None
     origin: int | None
@@ -102,6 +103,7 @@ def again(stored: Stored, attributes: str | None, vocabulary: Vocabulary, **chan
         frees=frees,
         account_kind=stored.account_kind,
         allocate={},
+        seen=stored.seen,
     )
     return operation._replace(**changes) if changes else operation
 

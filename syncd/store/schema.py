@@ -73,6 +73,7 @@ CREATE TABLE operations (
     ('planned','applied','detained','failed','waiting','discarded','superseded')),
   reasons TEXT,
   digest BLOB NOT NULL,
+  seen INTEGER,
   attempts INTEGER NOT NULL DEFAULT 0,
   next_try TEXT,
   origin INTEGER,
@@ -96,6 +97,7 @@ CREATE TABLE accounts (
   deleted_at TEXT,
   created_at TEXT NOT NULL,
   changed_at TEXT NOT NULL,
+  revision INTEGER NOT NULL,
   login TEXT GENERATED ALWAYS AS (json_extract(attributes, '$.login')) VIRTUAL,
   email TEXT GENERATED ALWAYS AS (json_extract(attributes, '$.email')) VIRTUAL,
   extension TEXT GENERATED ALWAYS AS (json_extract(attributes, '$.extension')) VIRTUAL,
@@ -191,6 +193,12 @@ CREATE TABLE problems (
 ) STRICT;
 CREATE INDEX problems_run ON problems(run);
 
+CREATE TABLE policies (
+  platform TEXT PRIMARY KEY,
+  text TEXT NOT NULL,
+  since TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE schedules (
   connection INTEGER NOT NULL REFERENCES connections(id),
   slot TEXT NOT NULL,
@@ -214,7 +222,7 @@ _TRIGGERS = (
     """
     CREATE TRIGGER operations_content BEFORE UPDATE OF
       run, connection, anchor, kind, account, link, link_action, record, replaced, before, after,
-      template, enabled, owner, fingerprint, digest, origin, undoes ON operations
+      template, enabled, owner, fingerprint, digest, seen, origin, undoes ON operations
     WHEN (SELECT state FROM runs WHERE id = OLD.run) <> 'reading'
       AND NOT (NEW.before = '{}' AND NEW.after = '{}' AND NEW.record IS NULL AND NEW.replaced IS NULL
         AND NEW.template IS NULL AND NEW.run = OLD.run AND NEW.account IS OLD.account

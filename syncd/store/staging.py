@@ -24,13 +24,13 @@ from .database import Database
 from .sightings import Sightings
 from .standings import Standings
 
-FLUSH = 2000
+FLUSH = 1000
 """How many operations are written in one transaction."""
 
 INSERT = """
     INSERT INTO operations (id, run, connection, anchor, kind, account, account_kind, link, link_action, record,
-      replaced, before, after, template, enabled, owner, fingerprint, state, reasons, digest, changed_at)
-    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+      replaced, before, after, template, enabled, owner, fingerprint, state, reasons, digest, seen, changed_at)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 """
 
 _TEMPORARY = """
@@ -129,7 +129,7 @@ class Staging:
             rows.append((
                 number, run, connection, one.anchor, one.kind, account, one.account_kind, one.link, one.link_action,
                 one.record, one.replaced, one.before, one.after, one.template, one.enabled, one.owner,
-                one.fingerprint, one.state, one.reasons, one.digest, now,
+                one.fingerprint, one.state, one.reasons, one.digest, one.seen, now,
             ))  # fmt: skip
             if one.state in ("planned", "waiting"):
                 for attribute, folded in one.gains:

@@ -12,7 +12,7 @@ from .database import Database
 
 _SELECT = """
     SELECT a.id, a.kind, a.attributes, a.disabled_by, a.deleted_at, a.template, a.local,
-           l.id, l.anchor, l.record, l.owner, l.enabled, l.gone_at, l.fingerprint
+           l.id, l.anchor, l.record, l.owner, l.enabled, l.gone_at, l.fingerprint, a.revision
     FROM accounts a LEFT JOIN links l ON l.account = a.id AND l.connection = :connection
 """
 
@@ -51,7 +51,7 @@ class Standings:
         marks = ",".join("?" * len(anchors))
         query = (
             "SELECT a.id, a.kind, a.attributes, a.disabled_by, a.deleted_at, a.template, a.local, l.id, l.anchor,"
-            " l.record, l.owner, l.enabled, l.gone_at, l.fingerprint"
+            " l.record, l.owner, l.enabled, l.gone_at, l.fingerprint, a.revision"
             " FROM links l JOIN accounts a ON a.id = l.account"
             f" WHERE l.connection = ? AND l.anchor IN ({marks})"
         )
@@ -136,6 +136,7 @@ class Standings:
                     bool(row[11]),
                     row[12] is not None,
                     row[13],
+                    row[14],
                     others.get(row[0], ()),
                 )
             )

@@ -1,0 +1,125 @@
+"""From a finished record to the one operation that it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ..model import Completed, Fault, Layer, Numbers, Operation, Refused, Standing, Untouched, Vocabulary
+from .operations import claims_of, encode, is_protected, kind_of, operation, permit, touched, way_back, words
+from .terms import Terms
+
+
+def plan(
+    stream: Iterable[object],
+    terms: Terms,
+    vocabulary: Vocabulary,
+    protected: tuple[tuple[str, str], ...] = (),
+) -> Iterator[object]:
+    """Turn each Completed into an Operation, Untouched or Refused; pass the rest on."""
+    for item in stream:
+        if isinstance(item, Completed):
+            yield _planned(item, terms, vocabulary, protected)
+        else:
+            yield item
+
+
+def _planned(
+    item: Completed, terms: Terms, vocabulary: Vocabulary, protected: tuple[tuple[str, str], ...]
+) -> Operation | Untouched | Refused:
+    standing = item.standing
+    if standing is None:
+        return _addition(item, terms, vocabulary)
+    after_state, deleted = _state(item, standing, terms)
+    before, after = touched(standing.attributes, item.values)
+    if after_state != standing.disabled_by:
+        before["disabled_by"], after["disabled_by"] = standing.disabled_by, after_state
+    if deleted != standing.deleted:
+        before["deleted"], after["deleted"] = standing.deleted or None, deleted or None
+    replaced = way_back(item.layer, standing.record)
+    if item.verdict == "linked" and not (before or replaced or item.faults or standing.leaving):
+        assert standing.link is not None  # noqa: S101 - a linked account has a link
+        if item.record.enabled == standing.enabled:
+            return Untouched(standing.link, item.record.fingerprint)
+    kind = kind_of(before, after)
+    faults = item.faults
+    if item.verdict != "linked" and is_protected(standing.attributes, protected):
+        message = f"account {standing.account} is protected and is linked only by a person"
+        faults += (Fault("protected", None, message, "detained"),)
+    if permit(kind) not in terms.operations:
+        return Refused(item.record.anchor, kind)
+    gains, frees = claims_of(before, after, standing.attributes, vocabulary)
+    return operation(
+        anchor=item.record.anchor,
+        kind=kind,
+        account=standing.account,
+        link=standing.link,
+        link_action={"linked": "keep", "relink": "move"}.get(item.verdict, "make"),
+        record=encode(item.layer),
+        replaced=encode(replaced) if standing.link is not None else None,
+        before=before,
+        after=after,
+        enabled=item.record.enabled,
+        owner=standing.owner if standing.link is not None else terms.owns and terms.adopt,
+        fingerprint=item.record.fingerprint,
+        faults=faults,
+        gains=gains,
+        frees=frees,
+        account_kind=standing.kind,
+        seen=standing.revision,
+    )
+
+
+def _addition(item: Completed, terms: Terms, vocabulary: Vocabulary) -> Operation | Refused:
+    record = item.record
+    if "add" not in terms.operations or not terms.owns:
+        return Refused(record.anchor, "add")
+    after: dict[str, Any] = item.values
+    if not record.enabled:
+        if terms.leavers.disabled == "delete":
+            return Refused(record.anchor, "add")
+        if terms.leavers.disabled == "disable":
+            after = {**after, "disabled_by": "source"}
+    text = encode(item.layer)
+    return operation(
+        anchor=record.anchor,
+        kind="add",
+        account=None,
+        link=None,
+        link_action="make",
+        record=text,
+        before={},
+        after=after,
+        after_text=text if after is item.layer else None,
+        template=encode(item.template) if item.template else None,
+        enabled=record.enabled,
+        owner=True,
+        fingerprint=record.fingerprint,
+        faults=item.faults,
+        gains=vocabulary.claims(item.values),
+        account_kind=terms.kind,
+        allocate=_missing_numbers(item),
+    )
+
+
+def _missing_numbers(item: Completed) -> Mapping[str, Numbers]:
+    if item.role is None:
+        return {}
+    return {name: numbers for name, numbers in item.role.template.allocate.items() if name not in item.values}
+
+
+def _state(item: Completed, standing: Standing, terms: Terms) -> tuple[str | None, bool]:
+    """Decide who disables the account, and whether it is deleted, now that this entry is there."""
+    enabled = item.record.enabled
+    owner = standing.owner if standing.link is not None else terms.owns and terms.adopt
+    disabled_by, deleted = standing.disabled_by, standing.deleted
+    if owner:
+        disabled_by, deleted = words(disabled_by, drop="missing"), False
+    own = Layer(-1, {}, owner, gone=False, enabled=enabled)
+    voices = [voice for voice in (own, *standing.others) if voice.owner and not voice.gone]
+    if voices and terms.leavers.disabled != "keep":
+        silent = not any(voice.enabled for voice in voices)
+        disabled_by = words(disabled_by, add="source") if silent else words(disabled_by, drop="source")
+        if silent and terms.leavers.disabled == "delete":
+            deleted = True
+    return disabled_by, deleted
