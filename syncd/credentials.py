@@ -36,21 +36,23 @@ def resolve(
     ``extra`` is asked for references of other kinds. ``where`` says where the reference was configured.
     Raises ConfigError that names the reference (if it is one), the place and the cure.
     """
+    known = _is_known(reference)
+    told = extra(reference) if extra is not None and not known and ":" in reference else None
     try:
-        return _usable(_look_up(reference, environ, extra))
+        return _usable(_look_up(reference, environ) if known else told)
     except ValueError as error:
-        shown = reference if reference.partition(":")[0] in KINDS else "a secret"
+        shown = reference if known else "a secret"
         raise ConfigError(f"{where}{': ' if where else ''}{shown}: {error}") from None
 
 
-def _look_up(reference: str, environ: Mapping[str, str], extra: Resolver | None) -> str:
-    kind, colon, name = reference.partition(":")
-    if colon and kind in KINDS:
-        return KINDS[kind](name, environ)
-    secret = extra(reference) if colon and extra is not None else None
-    if secret is None:
-        raise ValueError(_NO_REFERENCE)
-    return secret
+def _look_up(reference: str, environ: Mapping[str, str]) -> str:
+    kind, _, name = reference.partition(":")
+    return KINDS[kind](name, environ)
+
+
+def _is_known(reference: str) -> bool:
+    kind, colon, _ = reference.partition(":")
+    return bool(colon) and kind in KINDS
 
 
 _NO_REFERENCE = (
@@ -100,22 +102,26 @@ KINDS: Mapping[str, Callable[[str, Mapping[str, str]], str]] = {
 def _read(path: Path, *, judged: bool) -> bytes:
     """Return what is in a file, which has to be trustworthy if it is ``judged``."""
     try:
-        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(path, "rb", opener=_opened) as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError(f"{path} is not a regular file")
+            if judged:
+                _judge(path, status)
+            data = stream.read(_LARGEST + 1)
     except FileNotFoundError:
         raise
     except OSError as error:
-        cause = "is a symbolic link; name the file itself" if path.is_symlink() else error.strerror
+        cause = "it is a symbolic link; name the file itself" if path.is_symlink() else error.strerror
         raise ValueError(f"{path} cannot be read: {cause}") from None
-    with os.fdopen(number, "rb") as stream:
-        status = os.fstat(number)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{path} is not a regular file")
-        if judged:
-            _judge(path, status)
-        data = stream.read(_LARGEST + 1)
     if len(data) > _LARGEST:
         raise ValueError(f"{path} is larger than {_LARGEST} bytes, which is no secret")
     return data
+
+
+def _opened(path: str, flags: int) -> int:
+    """Open the file itself: not what a link leads to, and without waiting for a named pipe's writer."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _judge(path: Path, status: os.stat_result) -> None:
@@ -134,7 +140,9 @@ def _text(data: bytes) -> str:
     return text.removesuffix("\n").removesuffix("\r")
 
 
-def _usable(secret: str) -> str:
+def _usable(secret: str | None) -> str:
+    if secret is None:
+        raise ValueError(_NO_REFERENCE)
     if not secret:
         raise ValueError("what is there is empty")
     if "\0" in secret:

@@ -32,7 +32,8 @@ class Check:
 class Demand:
     """What one platform demands of the accounts that it serves.
 
-    ``serves`` says of (kind, values) whether it does; ``fields_of`` makes its fields from the values.
+    ``serves`` says of (kind, values) whether it does; ``fields_of`` makes its fields from the values, and
+    raises ValueError where it cannot.
     """
 
     platform: str
@@ -85,7 +86,12 @@ def _placed(values: Mapping[str, Value], places: Places) -> Iterator[Fault]:
 def _demanded(values: Mapping[str, Value], demands: tuple[Demand, ...], kind: str) -> Iterator[Fault]:
     for demand in demands:
         if demand.serves(kind, values):
-            for fault in fits(demand.fields, demand.fields_of(values)):
+            try:
+                fields = demand.fields_of(values)
+            except ValueError as error:
+                yield Fault("transform", None, f"platform {demand.platform}: {error}")
+                continue
+            for fault in fits(demand.fields, fields):
                 yield fault._replace(message=f"platform {demand.platform}: {fault.message}")
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ..completion import Role, Template
 from ..guard import Limits
 from ..mapping import AttributeMapping
-from ..model import VOCABULARY, Value, Vocabulary
+from ..model import VOCABULARY, Role, Template, Value, Vocabulary
 from ..planning import Terms
 from ..validation import Check
 

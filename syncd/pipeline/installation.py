@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from .. import logs
 from ..completion import Completion
-from ..config import Settings
+from ..config import Settings, places_of
 from ..config.settings import PlatformSettings, SourceSettings
 from ..connector import Context, Platform, Source
-from ..errors import SyncdError
+from ..errors import ConfigError, SyncdError
 from ..guard import Limits
 from ..mapping import mapper
 from ..model import Attribute, Entry, Value, Vocabulary
@@ -158,33 +158,47 @@ def fields_of(
 ) -> Callable[[Mapping[str, Value]], dict[str, Value]]:
     """Return the function from an account's attributes to the platform's fields.
 
-    Without a ``map`` every field takes the attribute that the platform declares for it.
+    Without a ``map`` every field takes the attribute that the platform declares for it. Raises ConfigError
+    for a mapped field that the platform has not; the function raises ValueError for values that cannot be
+    transformed.
     """
     declared = platform.fields
     if not settings.mapping.rules:
         pairs = [(name, field.attribute) for name, field in declared.items()]
         return lambda values: {name: values[source] for name, source in pairs if source in values}
+    unknown = sorted({rule.attribute for rule in settings.mapping.rules} - set(declared))
+    if unknown:
+        raise ConfigError(
+            f"platform {settings.name} has no field {', '.join(unknown)}; it has {', '.join(sorted(declared))}"
+        )
+    rules = tuple(replace(rule, many=declared[rule.attribute].many) for rule in settings.mapping.rules)
     words = (
         Attribute(name, field.description, many=field.many, limit=None) for name, field in declared.items()
     )
-    map_entry = mapper(settings.mapping, Vocabulary(words))
-    mapped = {rule.attribute for rule in settings.mapping.rules}
+    map_entry = mapper(replace(settings.mapping, rules=rules), Vocabulary(words))
+    mapped = {rule.attribute for rule in rules}
     rest = [(name, field.attribute) for name, field in declared.items() if name not in mapped]
 
     def made(values: Mapping[str, Value]) -> dict[str, Value]:
         texts = {name: (value,) if isinstance(value, str) else value for name, value in values.items()}
         fields = {name: values[source] for name, source in rest if source in values}
-        return {**fields, **map_entry(Entry("", texts)).values}
+        record = map_entry(Entry("", texts))
+        if record.faults:
+            raise ValueError("; ".join(fault.message for fault in record.faults))
+        return {**fields, **record.values}
 
     return made
 
 
-def resolver(plugins: Plugins, environ: Mapping[str, str]) -> Callable[[str], str]:
+def resolver(
+    plugins: Plugins, environ: Mapping[str, str], settings: Settings | None = None
+) -> Callable[[str], str]:
     """Return the function that resolves references and lets no secret reach a log afterwards."""
     from ..credentials import resolve
 
     def secret(reference: str) -> str:
-        value = resolve(reference, environ, plugins.hooks.resolve_secret)
+        where = places_of(settings, reference) if settings is not None else ""
+        value = resolve(reference, environ, plugins.hooks.resolve_secret, where=where)
         logs.remember_secret(value)
         return value
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 from ..completion import complete
 from ..correlation import correlate, skip_unchanged
-from ..errors import CursorExpired, SyncdError, Unavailable
+from ..errors import CursorExpired, PluginError, SyncdError, Unavailable
 from ..guard import Summary, review
 from ..logs import bound, get_log
 from ..mapping import map_entries
@@ -33,22 +34,24 @@ def plan_run(here: Installation, line: Line, *, full: bool = False, beat: Beat |
     Nothing of accounts, links or platforms changes. Raises ConnectorError if the source cannot be read,
     after the run has been failed.
     """
-    connection, scope = line.connection, line.source.scope()
-    switched = connection.scope is not None and connection.scope != scope
-    cursor = None if full or switched or not line.source.incremental else connection.cursor
+    connection = line.connection
     number = runs.begin(
         here.database,
         connection=connection.id,
         enterprise=connection.enterprise,
         kind="sync",
-        mode="full" if cursor is None else "incremental",
+        mode="full",
         actor=here.actor,
         now=here.now(),
     )
     with bound(run=number, connection=connection.name):
-        log.info("run_started", mode="full" if cursor is None else "incremental", actor=here.actor)
         try:
-            staging = _read(here, line, number, cursor, beat)
+            with closing(line.source):
+                line.source.open()
+                scope = line.source.scope()
+                switched = connection.scope not in (None, scope)
+                afresh = full or switched or not line.source.incremental
+                staging = _read(here, line, number, None if afresh else connection.cursor, beat)
             return _settled(here, line, staging, scope, switched=switched)
         except BaseException as error:
             runs.fail(here.database, number, str(error) or type(error).__name__, here.now())
@@ -57,16 +60,16 @@ def plan_run(here: Installation, line: Line, *, full: bool = False, beat: Beat |
 
 
 def _read(here: Installation, line: Line, number: int, cursor: str | None, beat: Beat | None) -> Staging:
+    mode = "full" if cursor is None else "incremental"
+    log.info("run_started", mode=mode, actor=here.actor)
+    runs.read_as(here.database, number, mode)
     staging = Staging(here.database, number, line.connection.id, line.connection.enterprise, line.vocabulary)
     staging.standings.rank(precedence_of(here.database.conn, line.siblings))
-    line.source.open()
     try:
         staging.stage(stages(here, line, staging, cursor), here.now(), _reading(beat))
     except CursorExpired as error:
         log.warning("cursor_expired", reason=str(error))
         return _read(here, line, number, None, beat)
-    finally:
-        line.source.close()
     if staging.checkpoint is None:
         log.warning("read_torn")
         raise Unavailable(
@@ -75,9 +78,19 @@ def _read(here: Installation, line: Line, number: int, cursor: str | None, beat:
     return staging
 
 
+def _items(line: Line, cursor: str | None) -> Iterator[object]:
+    """Read the source, and blame its plugin for an error that is none of the contract's."""
+    try:
+        yield from line.source.read(cursor)
+    except SyncdError:
+        raise
+    except Exception as error:
+        raise PluginError(line.settings.type, f"reading {line.settings.name}: {error!r}") from error
+
+
 def stages(here: Installation, line: Line, staging: Staging, cursor: str | None) -> Iterator[object]:
     """Put the pure stages behind each other; whoever drains the stream makes them work."""
-    stream: Iterator[object] = iter(line.source.read(cursor))
+    stream = _items(line, cursor)
     stream = skip_unchanged(stream, staging.sightings.known, line.salt)
     stream = map_entries(stream, line.settings.mapping, line.vocabulary)
     stream = correlate(stream, staging.candidates(line.settings.match))

@@ -93,7 +93,7 @@ class Pending(NamedTuple):
     age: float
 
 
-class Setting(NamedTuple):
+class Placement(NamedTuple):
     """One row of a platform as ``verify`` compares it."""
 
     account: int
@@ -157,6 +157,15 @@ def next_try(database: Database, platform: str, now: datetime) -> datetime | Non
     return _time(row[0])
 
 
+def any_open(database: Database, platform: str) -> bool:
+    """Say whether anything is left that will be tried without a person."""
+    row = database.conn.execute(
+        "SELECT 1 FROM remotes WHERE platform = ? AND state <> 'done' AND state <> 'failed' LIMIT 1",
+        (platform,),
+    ).fetchone()
+    return row is not None
+
+
 def told(database: Database, platform: str, now: datetime) -> tuple[bool, datetime | None]:
     """Return whether the platform was unavailable when last heard of, and until when it asked to be spared."""
     row = database.conn.execute(
@@ -202,6 +211,8 @@ def unsettled(database: Database, account: int) -> set[str]:
 
 def intend(database: Database, platform: str, at: str, intents: Sequence[Intent]) -> list[int]:
     """Write down what is about to be asked of the platform, in one transaction; return the deliveries' ids."""
+    if not intents:
+        return []
     with database.transaction() as conn:
         first = _next_id(conn)
         conn.executemany(
@@ -310,7 +321,7 @@ def pending(database: Database, now: datetime) -> Iterator[Pending]:
         yield Pending(*head, age=max(0.0, (now - time).total_seconds()))
 
 
-def settings(database: Database, platform: str, size: int = 500) -> Iterator[list[Setting]]:
+def placements(database: Database, platform: str, size: int = 500) -> Iterator[list[Placement]]:
     """Yield all rows of a platform, some hundreds at a time, by account."""
     after = -1
     while True:
@@ -323,7 +334,7 @@ def settings(database: Database, platform: str, size: int = 500) -> Iterator[lis
         if not rows:
             return
         after = rows[-1][0]
-        yield [Setting(*row) for row in rows]
+        yield [Placement(*row) for row in rows]
 
 
 def rounded_up(time: datetime) -> str:

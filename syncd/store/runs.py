@@ -147,6 +147,14 @@ def begin(
     return int(cursor.lastrowid or 0)
 
 
+def read_as(database: Database, run: int, mode: str) -> None:
+    """Begin the reading of a run, in full or incrementally, from nothing."""
+    with database.transaction() as conn:
+        conn.execute("DELETE FROM operations WHERE run = ?", (run,))
+        conn.execute("DELETE FROM problems WHERE run = ?", (run,))
+        conn.execute("UPDATE runs SET mode = ? WHERE id = ?", (mode, run))
+
+
 def fail(database: Database, run: int, error: str, now: str) -> None:
     """End a run that could not be planned: nothing of what it read is kept."""
     with database.transaction() as conn:

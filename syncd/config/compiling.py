@@ -1,0 +1,228 @@
+"""Compiles the document into ``Settings``, noting every problem on the way.
+
+What is broken is replaced by something harmless, so that the rest can still be judged; the caller looks
+at the document's problems before it uses the result.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from ..model import RESERVED, VOCABULARY, Attribute, Role, Template, Value, Vocabulary
+from .catalog import Catalog
+from .checking import checked
+from .document import Document
+from .effective import Effective
+from .lines import KeyPath
+from .mappings import SECRET, known_attribute
+from .models import AttributeTable, EnterpriseTable, RoleTable, TemplateTable, TopTable
+from .settings import EnterpriseSettings, Origin
+from .words import suggestion
+
+NAMED = ("location", "attribute", "template", "role", "enterprise", "source", "platform")
+"""Top-level keys under which people name things themselves."""
+
+TOP_KEYS = (*TopTable.model_fields, *NAMED)
+"""Every top-level key."""
+
+_ENTERPRISE = re.compile(r"[A-Za-z0-9-]{4,32}")
+
+
+@dataclass(slots=True)
+class Draft:
+    """What the tables are compiled from, and what has been compiled so far."""
+
+    document: Document
+    catalog: Catalog
+    environ: Mapping[str, str]
+    effective: Effective
+    vocabulary: Vocabulary = VOCABULARY
+    locations: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    departments: tuple[str, ...] = ()
+    templates: dict[str, Template] = field(default_factory=dict)
+    roles: dict[str, Role] = field(default_factory=dict)
+    enterprises: dict[str, EnterpriseSettings] = field(default_factory=dict)
+
+    def objection(self, path: KeyPath, message: str) -> None:
+        """Note a problem."""
+        self.document.object_to(path, message)
+
+    def attribute(self, path: KeyPath, name: str) -> Attribute | None:
+        """Return the word of the vocabulary, or None once the problem is noted."""
+        return known_attribute(self.document, self.vocabulary, path, name)
+
+
+def compile_top(draft: Draft) -> tuple[TopTable, Path, ZoneInfo]:
+    """Return the keys before the first table, the state directory and the time zone."""
+    tree = draft.document.tree
+    for key in NAMED:
+        if not isinstance(tree.get(key, {}), dict):
+            draft.objection((key,), f"must be a table of tables, such as [{key}.NAME]")
+    written = {key: value for key, value in tree.items() if key not in NAMED}
+    top = checked(draft.document, TopTable, written, (), known=NAMED)
+    draft.effective.note((), written, top)
+    draft.departments = top.departments
+    return top, _state_directory(draft, top), _timezone(draft, top.timezone)
+
+
+def _state_directory(draft: Draft, top: TopTable) -> Path:
+    place = Path(top.state_directory)
+    told = draft.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if "state_directory" not in draft.document.tree and told:
+        place = Path(told)
+        draft.effective.put(("state_directory",), told, Origin("environment STATE_DIRECTORY"))
+    if not place.is_absolute():
+        draft.objection(("state_directory",), f"{str(place)!r} must begin with /")
+    return place
+
+
+def _timezone(draft: Draft, name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        from zoneinfo import available_timezones
+
+        near = suggestion(name, available_timezones()) or ', such as "Europe/Berlin"'
+        draft.objection(("timezone",), f"there is no time zone {name!r}{near}")
+    return ZoneInfo("UTC")
+
+
+def compile_vocabulary(draft: Draft) -> None:
+    """Add the plugins' words and those of ``[attribute.NAME]`` to the vocabulary."""
+    for word in draft.catalog.attributes:
+        _extend(draft, ("plugins",), word)
+    for name, written in draft.document.tables("attribute").items():
+        path = ("attribute", name)
+        table = checked(draft.document, AttributeTable, written, path)
+        draft.effective.note(path, written, table)
+        if name in RESERVED or not name.isidentifier():
+            draft.objection(path, "cannot be the name of an attribute; use letters, digits and _")
+        else:
+            word = Attribute(name, table.description, table.many, table.key, table.secret, table.limit)
+            _extend(draft, path, word)
+
+
+def _extend(draft: Draft, path: KeyPath, word: Attribute) -> None:
+    try:
+        draft.vocabulary = draft.vocabulary.extended([word])
+    except ValueError as error:
+        draft.objection(path, str(error))
+
+
+def compile_locations(draft: Draft) -> None:
+    """Note what each location is called in the sources; no word may mean two of them."""
+    owner: dict[str, str] = {}
+    for name, written in draft.document.tables("location").items():
+        path = ("location", name)
+        draft.effective.note(path, written)
+        if not isinstance(written, list) or not all(isinstance(text, str) for text in written):
+            draft.objection(path, "must be a list of the texts that the sources use for it")
+            written = []
+        draft.locations[name] = tuple(written)
+        for word in dict.fromkeys([name, *written]):
+            if owner.setdefault(word, name) != name:
+                draft.objection(path, f"{word!r} means the location {owner[word]!r} already")
+
+
+def compile_templates(draft: Draft) -> None:
+    """Compile ``[template.NAME]`` and, of these, ``[role.NAME]``."""
+    for name, written in draft.document.tables("template").items():
+        path = ("template", name)
+        table = checked(draft.document, TemplateTable, written, path)
+        draft.effective.note(path, written, table)
+        draft.templates[name] = _template(draft, name, table)
+    for name, written in draft.document.tables("role").items():
+        path = ("role", name)
+        role = checked(draft.document, RoleTable, written, path)
+        draft.effective.note(path, written, role)
+        template = draft.templates.get(role.template or "")
+        if template is None and role.template is not None:
+            draft.document.object_to_name((*path, "template"), "template", role.template, draft.templates)
+        elif template is None and isinstance(written, dict) and "template" not in written:
+            draft.objection((*path, "template"), "is missing")
+        draft.roles[name] = Role(name=name, template=template or Template(name=""))
+
+
+def _template(draft: Draft, name: str, table: TemplateTable) -> Template:
+    path = ("template", name)
+    for place, service in enumerate(table.services or ()):
+        if service not in draft.document.tables("platform"):
+            known = draft.document.tables("platform")
+            draft.document.object_to_name((*path, "services", place), "platform", service, known)
+    defaults = {
+        key: _default(draft, (*path, "defaults", key), value) for key, value in table.defaults.items()
+    }
+    if table.feature_profile is not None:
+        if "feature_profile" in defaults:
+            draft.objection((*path, "feature_profile"), "stands in the defaults as well; write it once")
+        defaults["feature_profile"] = table.feature_profile
+    for key in table.allocate:
+        word = draft.attribute((*path, "allocate", key), key)
+        if word is not None and not word.key:
+            draft.objection(
+                (*path, "allocate", key), "can be shared by accounts, so numbers cannot be used up"
+            )
+    for place, key in enumerate(table.wins):
+        if key not in defaults and key not in table.allocate:
+            draft.objection((*path, "wins", place), f"{key!r} has neither a default nor an allocation here")
+    return Template(
+        name=name,
+        services=table.services,
+        defaults=defaults,
+        wins=frozenset(table.wins),
+        allocate=dict(table.allocate),
+    )
+
+
+def _default(draft: Draft, path: KeyPath, value: Value) -> Value:
+    word = draft.attribute(path, path[-1] if isinstance(path[-1], str) else "")
+    if word is not None and word.secret:
+        draft.objection(path, SECRET)
+    if word is not None and not word.many and isinstance(value, tuple):
+        draft.objection(path, "must be one text, as only one is held")
+    return (value,) if word is not None and word.many and isinstance(value, str) else value
+
+
+def compile_enterprises(draft: Draft) -> None:
+    """Compile ``[enterprise.NAME]``; every source belongs to exactly one."""
+    known = draft.document.tables("source")
+    owner: dict[str, str] = {}
+    for name, written in draft.document.tables("enterprise").items():
+        path = ("enterprise", name)
+        table = checked(draft.document, EnterpriseTable, written, path)
+        draft.effective.note(path, written, table)
+        if not _ENTERPRISE.fullmatch(name):
+            draft.objection(path, "must be named with 4 to 32 letters, digits and dashes")
+        if table.synchronizer == "none" and table.sources:
+            draft.objection((*path, "sources"), 'has no place where synchronizer = "none"')
+        for place, source in enumerate(table.sources):
+            if source not in known:
+                draft.document.object_to_name((*path, "sources", place), "source", source, known)
+            elif owner.setdefault(source, name) != name:
+                message = f"{source!r} belongs to the enterprise {owner[source]!r} already"
+                draft.objection((*path, "sources", place), message)
+        draft.enterprises[name] = EnterpriseSettings(
+            name=name,
+            synchronizer=table.synchronizer,
+            sources=table.sources,
+            protected=_protected(draft, path, table.protected),
+        )
+
+
+def _protected(draft: Draft, path: KeyPath, texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    found = []
+    for place, text in enumerate(texts):
+        here = (*path, "protected", place)
+        name, colon, pattern = text.partition(":")
+        if not colon or not pattern:
+            draft.objection(here, f'{text!r} must be an attribute and a pattern, such as "login:svc-*"')
+            continue
+        word = draft.attribute(here, name)
+        if word is not None and word.secret:
+            draft.objection(here, f"{name} {SECRET}")
+        found.append((name, pattern))
+    return tuple(found)

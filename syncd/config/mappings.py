@@ -1,0 +1,172 @@
+"""Compiles a map of the configuration into the rules of the mapping stage, and into their text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from ..mapping import AttributeMapping, Rule, Transform
+from ..model import Attribute, Vocabulary
+from .catalog import Catalog
+from .checking import checked
+from .document import Document
+from .lines import KeyPath
+from .models import RowTable
+
+SECRET = "is secret, and sealed values come with a PBX platform, which is not available yet"  # noqa: S105
+
+
+class Shape(NamedTuple):
+    """What a row is to fill."""
+
+    many: bool = False
+    limit: int | None = None
+
+
+class Side(NamedTuple):
+    """What may stand on the two sides of a row.
+
+    ``shape`` returns what a name on the left is, or None once it has noted that this cannot be there.
+    ``source`` notes what is wrong with a name under ``from``. ``policies``: a row may have one.
+    """
+
+    shape: Callable[[KeyPath, str], Shape | None]
+    source: Callable[[KeyPath, str], None]
+    policies: bool
+
+
+def of_source(document: Document, vocabulary: Vocabulary) -> Side:
+    """Return the sides of ``[source.NAME.map]``: attributes are filled from the source's own names."""
+
+    def shape(path: KeyPath, name: str) -> Shape | None:
+        word = known_attribute(document, vocabulary, path, name)
+        if word is None or word.secret:
+            if word is not None:
+                document.object_to(path, SECRET)
+            return None
+        return Shape(word.many, word.limit)
+
+    return Side(shape, lambda _path, _name: None, policies=True)
+
+
+def of_platform(document: Document, vocabulary: Vocabulary, fields: Mapping[str, Any] | None) -> Side:
+    """Return the sides of ``[platform.NAME.map]``: fields are filled from account attributes.
+
+    How long a field may be is judged with the finished account, not here. ``fields`` is None where the platform's fields are known only once it runs.
+    """
+
+    def shape(path: KeyPath, name: str) -> Shape | None:
+        if fields is None:
+            return Shape()
+        if name not in fields:
+            document.object_to_name(path, "field", name, fields)
+            return None
+        return Shape(fields[name].many)
+
+    def source(path: KeyPath, name: str) -> None:
+        word = known_attribute(document, vocabulary, path, name)
+        if word is not None and word.secret:
+            document.object_to(path, f"{name} {SECRET}")
+
+    return Side(shape, source, policies=False)
+
+
+def known_attribute(document: Document, vocabulary: Vocabulary, path: KeyPath, name: str) -> Attribute | None:
+    """Return the word of the vocabulary; None once the problem that there is none is noted."""
+    word = vocabulary.get(name)
+    if word is None:
+        document.object_to_name(path, "attribute", name, vocabulary)
+    return word
+
+
+def compile_map(
+    document: Document, catalog: Catalog, path: KeyPath, rows: Mapping[str, Any], side: Side
+) -> AttributeMapping:
+    """Return the rules of a map, sorted, and a text that is the same for every order of its keys."""
+    rules: list[Rule] = []
+    texts: dict[str, dict[str, Any]] = {}
+    for name in sorted(rows):
+        row = _row(document, (*path, name), rows[name])
+        shape = side.shape((*path, name), name)
+        if row is None or not _holds_together(document, (*path, name), row, side):
+            continue
+        transforms = _transforms(document, catalog, (*path, name), row.via)
+        if shape is None or not _fits(document, (*path, name), row, shape):
+            continue
+        rules.append(_rule(name, row, shape, transforms))
+        texts[name] = {**row.model_dump(mode="json", by_alias=True, exclude_defaults=True), **shape._asdict()}
+    return AttributeMapping(
+        tuple(rules), json.dumps(texts, sort_keys=True, ensure_ascii=False) if texts else ""
+    )
+
+
+def _row(document: Document, path: KeyPath, written: Any) -> RowTable | None:
+    """Return what a row says; None for a row that is to fill nothing (``from = []``), or is wrong."""
+    if isinstance(written, str) and written.strip():
+        return RowTable.model_validate({"from": written})
+    if not isinstance(written, dict):
+        document.object_to(path, "must be the name to copy from, or a table with from or constant")
+        return None
+    problems = len(document.problems)
+    row = checked(document, RowTable, written, path)
+    return None if written == {"from": []} or len(document.problems) > problems else row
+
+
+def _holds_together(document: Document, path: KeyPath, row: RowTable, side: Side) -> bool:
+    problems = len(document.problems)
+    written = row.model_fields_set - {"illegal", "policy"}
+    if not side.policies and "policy" in row.model_fields_set:
+        document.object_to((*path, "policy"), "belongs to the map of a source")
+    if row.constant is not None and written != {"constant"}:
+        others = ", ".join(sorted(name.rstrip("_") for name in written - {"constant"}))
+        document.object_to(path, f"has a constant, so it cannot have {others} as well")
+    elif row.constant is None and not row.from_:
+        document.object_to(path, "needs from or constant")
+    for place, name in enumerate(row.from_):
+        side.source((*path, "from", place), name)
+    return len(document.problems) == problems
+
+
+def _fits(document: Document, path: KeyPath, row: RowTable, shape: Shape) -> bool:
+    """Tell whether default and constant are one text where one text is held."""
+    problems = len(document.problems)
+    for key, value in (("default", row.default), ("constant", row.constant)):
+        if isinstance(value, tuple) and not shape.many:
+            document.object_to((*path, key), "must be one text, as only one is held")
+    return len(document.problems) == problems
+
+
+def _transforms(
+    document: Document, catalog: Catalog, path: KeyPath, via: Iterable[str]
+) -> tuple[Transform, ...]:
+    found: list[Transform] = []
+    for place, item in enumerate(via):
+        name, colon, argument = item.partition(":")
+        factory = catalog.transforms.get(name)
+        here = (*path, "via", place)
+        if factory is None:
+            document.object_to_name(here, "transform", name, catalog.transforms)
+            continue
+        try:
+            found.append(factory(argument if colon else None))
+        except ValueError as error:
+            document.object_to(here, str(error))
+    return tuple(found)
+
+
+def _rule(name: str, row: RowTable, shape: Shape, transforms: tuple[Transform, ...]) -> Rule:
+    def value(written: Any) -> Any:
+        return (written,) if shape.many and isinstance(written, str) else written
+
+    return Rule(
+        attribute=name,
+        many=shape.many,
+        sources=row.from_,
+        transforms=transforms,
+        default=value(row.default),
+        constant=value(row.constant),
+        policy=row.policy,
+        illegal=row.illegal,
+        limit=shape.limit,
+    )

@@ -1,0 +1,269 @@
+"""The tables of the configuration as pydantic models: what is written, checked one table at a time.
+
+What one table says of another (a role of its template) is for ``compiling`` to judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ..guard import Limits
+from ..model import Numbers, Value
+from ..planning import Leavers
+from ..schedules import parse as parse_schedule
+from . import words
+
+
+class Table(BaseModel):
+    """Unknown keys are errors, nothing is converted, and no error repeats what was written."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+def _or_word(word: str, parse: Callable[[object], Any]) -> Callable[[object], Any]:
+    """Return a parser that takes ``word`` for None."""
+
+    def parsed(value: object) -> Any:
+        if value is None or value == word:
+            return None
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise ValueError(f'{error}, or "{word}"') from None
+
+    return parsed
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("must be a text that is not empty")
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or any(not isinstance(text, str) or not text.strip() for text in value):
+        raise ValueError("must be a list of texts, none of them empty")
+    once = tuple(dict.fromkeys(value))
+    if len(once) < len(value):
+        raise ValueError(f"names {next(text for text in once if value.count(text) > 1)!r} twice")
+    return once
+
+
+def _text_or_texts(value: object) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) and value.strip() else _texts(value)
+
+
+def _value(value: object) -> Value:
+    """Read what an attribute may hold: a text, or a list of texts."""
+    if isinstance(value, list):
+        return _texts(value)
+    if isinstance(value, str):
+        return value
+    raise ValueError("must be a text or a list of texts; put numbers in quotes")
+
+
+def _profile(value: object) -> str:
+    """Read the name of a feature profile, which is a vendor's rule."""
+    if not isinstance(value, str) or not 1 <= len(value) <= 64 or "|" in value:
+        raise ValueError("must be a text of 1 to 64 characters without |")
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError("must be a whole number, 0 or more")
+    return value
+
+
+def _when(value: object) -> str:
+    parse_schedule(_text(value))
+    return str(value)
+
+
+def _limit(value: object) -> object:
+    """Read the short forms of a limit: a percentage alone, or ``off``."""
+    if value == "off":
+        return {"percent": "off", "count": "off", "per_day": "off"}
+    if isinstance(value, dict):
+        return value
+    return {"percent": value}
+
+
+Text: TypeAlias = Annotated[str, BeforeValidator(_text)]
+Texts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+TextOrTexts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_text_or_texts)]
+AnyValue: TypeAlias = Annotated[Value, BeforeValidator(_value)]
+Duration: TypeAlias = Annotated[timedelta, BeforeValidator(words.duration)]
+DurationOrNever: TypeAlias = Annotated[timedelta | None, BeforeValidator(_or_word("never", words.duration))]
+Percent: TypeAlias = Annotated[float | None, BeforeValidator(_or_word("off", words.percent))]
+Count: TypeAlias = Annotated[int | None, BeforeValidator(_or_word("off", _count))]
+Range: TypeAlias = Annotated[Numbers, BeforeValidator(words.numbers)]
+When: TypeAlias = Annotated[str, BeforeValidator(_when)]
+Fate: TypeAlias = Literal["disable", "delete", "keep"]
+
+_LEAVERS = Leavers()
+_LIMITS = Limits()
+
+
+class KeepTable(Table):
+    """``keep``: for how long the journal holds what stood in accounts."""
+
+    values: DurationOrNever = timedelta(days=400)
+
+
+class TopTable(Table):
+    """The keys that stand before the first table, and ``keep``."""
+
+    state_directory: Text = "/var/lib/syncd"
+    timezone: Text = "UTC"
+    plugins: Texts = ()
+    departments: Texts = ()
+    keep: KeepTable = KeepTable()
+    purge_after: DurationOrNever = timedelta(days=90)
+
+
+class AttributeTable(Table):
+    """``[attribute.NAME]``: a word for the vocabulary."""
+
+    description: Text = ""
+    many: bool = False
+    key: bool = False
+    secret: bool = False
+    limit: Count = 256
+
+
+class TemplateTable(Table):
+    """``[template.NAME]``: what a new account gets."""
+
+    services: Texts | None = None
+    feature_profile: Annotated[str, BeforeValidator(_profile)] | None = None
+    defaults: dict[str, AnyValue] = Field(default_factory=dict)
+    wins: Texts = ()
+    allocate: dict[str, Range] = Field(default_factory=dict)
+
+
+class RoleTable(Table):
+    """``[role.NAME]``: a kind of person, by the word that the sources use for it."""
+
+    template: Text | None = None
+
+
+class EnterpriseTable(Table):
+    """``[enterprise.NAME]``: a tenant."""
+
+    synchronizer: Literal["none", "directory", "pbx"] = "directory"
+    sources: Texts = ()
+    protected: Texts = ()
+
+
+class RowTable(Table):
+    """One row of a map that is more than a copy."""
+
+    from_: Annotated[TextOrTexts, Field(alias="from")] = ()
+    via: list[Text] = Field(default_factory=list)
+    policy: Literal["always", "create-only", "detain"] = "always"
+    default: AnyValue | None = None
+    constant: AnyValue | None = None
+    illegal: Literal["reject", "strip"] = "reject"
+
+
+class RuleTable(Table):
+    """One row of ``[source.NAME.rules]``."""
+
+    required: bool = False
+    pattern: Text | None = None
+    length: Annotated[list[int], Field(min_length=2, max_length=2)] | None = None
+    one_of: Texts | None = None
+    also: Texts = ()
+
+
+class ScheduleTable(Table):
+    """``schedule``: when a source is read by itself."""
+
+    incremental: When | None = None
+    full: When | None = None
+
+
+class LeaversTable(Table):
+    """``leavers``: what becomes of people who left, by the way they left."""
+
+    disabled: Fate = "disable"
+    removed: Fate = "disable"
+    missing: Fate = "disable"
+    reads: Annotated[int, Field(ge=1, le=1000)] = _LEAVERS.reads
+    after: Duration = _LEAVERS.after
+    delete_after: DurationOrNever = _LEAVERS.delete_after
+
+
+class RemoveLimitTable(Table):
+    """A limit of removals; a key that is not written keeps its default."""
+
+    percent: Percent = _LIMITS.remove.percent
+    count: Count = _LIMITS.remove.count
+    per_day: Count = _LIMITS.remove.per_day
+
+
+class AddLimitTable(Table):
+    """A limit of additions."""
+
+    percent: Percent = _LIMITS.add.percent
+    count: Count = _LIMITS.add.count
+    per_day: Count = _LIMITS.add.per_day
+
+
+class UpdateLimitTable(Table):
+    """A limit of updates."""
+
+    percent: Percent = _LIMITS.update.percent
+    count: Count = _LIMITS.update.count
+    per_day: Count = _LIMITS.update.per_day
+
+
+class PlatformLimitsTable(Table):
+    """``limits`` of a platform."""
+
+    remove: Annotated[RemoveLimitTable, BeforeValidator(_limit)] = RemoveLimitTable()
+    add: Annotated[AddLimitTable, BeforeValidator(_limit)] = AddLimitTable()
+    update: Annotated[UpdateLimitTable, BeforeValidator(_limit)] = UpdateLimitTable()
+
+
+class LimitsTable(PlatformLimitsTable):
+    """``limits`` of a source."""
+
+    container: Percent = _LIMITS.container
+    shrink: Percent = _LIMITS.shrink
+
+
+class SourceTable(Table):
+    """The engine's keys of ``[source.NAME]``; all others are options of the plugin."""
+
+    type: Text | None = None
+    preset: Text | None = None
+    match: Texts = ()
+    operations: list[Literal["add", "update", "remove"]] | None = None
+    detain: Literal["never", "first-run", "always"] = "first-run"
+    adopt: bool = False
+    owns: bool = True
+    kind: Literal["user", "contact"] = "user"
+    role: Text | None = None
+    schedule: ScheduleTable = ScheduleTable()
+    leavers: LeaversTable = LeaversTable()
+    limits: LimitsTable = LimitsTable()
+    rules: dict[str, RuleTable] = Field(default_factory=dict)
+    map: dict[str, Any] = Field(default_factory=dict)
+    formerly: Text | None = None
+
+
+class PlatformTable(Table):
+    """The engine's keys of ``[platform.NAME]``; all others are options of the plugin."""
+
+    type: Text | None = None
+    enterprises: Texts | None = None
+    accept: dict[str, TextOrTexts] = Field(default_factory=dict)
+    limits: PlatformLimitsTable = PlatformLimitsTable()
+    map: dict[str, Any] = Field(default_factory=dict)
+    formerly: Text | None = None

@@ -1,0 +1,100 @@
+"""What directories usually call things: rows of a map, match keys and options, as data.
+
+The rows of ``ad-user`` are the vendors' published default field mappings of Active Directory; those of
+``openldap-inetorgperson`` are the attributes of RFC 2798 (inetOrgPerson), RFC 4519 and RFC 4524.
+Roles are in neither: which attribute holds them (``employeeType``, often) is for the company to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """Rows for a map, match keys, and options for a plugin that has options of these names."""
+
+    map: Mapping[str, Any]
+    match: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+PRESETS: Mapping[str, Preset] = {
+    "ad-user": Preset(
+        options={
+            "filter": "(&(objectCategory=person)(objectClass=user))",
+            "anchor": "objectGUID",
+        },
+        match=("login", "email"),
+        map={
+            "login": "sAMAccountName",
+            "email": "mail",
+            "first_name": "givenName",
+            "middle_name": "initials",
+            "last_name": "sn",
+            "display_name": "displayName",
+            "title": "title",
+            "department": "department",
+            "location": "physicalDeliveryOfficeName",
+            "company": "company",
+            "description": "description",
+            "info": "info",
+            "street": "streetAddress",
+            "city": "l",
+            "state": "st",
+            "postal_code": "postalCode",
+            "country": "co",
+            "language": "preferredLanguage",
+            "phone": "telephoneNumber",
+            "secondary_phones": "otherTelephone",
+            "mobile": "mobile",
+            "mobile2": "otherMobile",
+            "home_phone": "homePhone",
+            "fax": "facsimileTelephoneNumber",
+            "pager": "pager",
+            "extension": "ipPhone",
+            "im_address": "msRTCSIP-PrimaryUserAddress",
+            "website": "wWWHomePage",
+            "manager": "manager",
+            "distinguished_name": "distinguishedName",
+            "object_class": "objectClass",
+        },
+    ),
+    "openldap-inetorgperson": Preset(
+        options={
+            "filter": "(objectClass=inetOrgPerson)",
+            "anchor": "entryUUID",
+        },
+        match=("login", "email"),
+        map={
+            "login": "uid",
+            "email": "mail",
+            "first_name": "givenName",
+            "middle_name": "initials",
+            "last_name": "sn",
+            "display_name": {"from": ["displayName", "cn"]},
+            "title": "title",
+            "department": "departmentNumber",
+            "location": "physicalDeliveryOfficeName",
+            "company": "o",
+            "description": "description",
+            "street": "street",
+            "city": "l",
+            "state": "st",
+            "postal_code": "postalCode",
+            "language": "preferredLanguage",
+            "phone": "telephoneNumber",
+            "mobile": "mobile",
+            "home_phone": "homePhone",
+            "fax": "facsimileTelephoneNumber",
+            "pager": "pager",
+            "employee_number": "employeeNumber",
+            "manager": "manager",
+            "distinguished_name": "entryDN",
+            "object_class": "objectClass",
+        },
+    ),
+}
+"""Every preset by its name."""

@@ -1,0 +1,168 @@
+"""The end of things: a source that is no longer wanted, and a person who is to be forgotten.
+
+A source that is absent from the configuration is frozen: nothing of it is read, nobody is removed. Its
+accounts change only when it is retired. One that is configured again under the same name after that
+starts anew: its first plan is a first plan, and people come back to their accounts by their anchors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ..errors import SyncdError
+from ..guard import Limits
+from ..logs import get_log
+from ..model import Operation, Standing
+from ..planning import Leavers, Terms, departure, operation
+from ..store import runs
+from ..store.keeping import forget, forgetting, obstacles
+from ..store.retirement import retire_connection
+from ..store.runs import Connection, Run
+from ..store.standings import Standings, precedence_of
+from .asking import ask
+from .installation import Installation
+from .line import resume
+
+log = get_log("syncd.line")
+
+CHUNK = 500
+"""How many links are looked at together."""
+
+
+def retire(here: Installation, name: str, *, why: str | None = None) -> Run:
+    """Plan what becomes of the accounts of a source that is no longer wanted.
+
+    Every link of the connection ends. An account that has no other owner alive gets what ``leavers``
+    says of people who were removed (disabled, if the source is not configured any more); others lose
+    what this source said of them. Accounts that are protected, or kept, stay as they are, without an
+    owner. The limits of the source judge the plan, the default ones if it is not configured; plans of
+    the connection that were open are superseded.
+
+    Raises SyncdError if there is no such connection, or it was retired before.
+    """
+    connection = runs.find_connection(here.database, name)
+    if connection is None:
+        raise SyncdError(f"there is no connection {name!r}; see syncd runs")
+    if connection.retired_at is not None:
+        raise SyncdError(f"{name} was retired at {connection.retired_at}; there is nothing left to do")
+    resume(here, connection.id)
+    settings = here.settings.sources.get(name)
+    run = ask(
+        here,
+        kind="retire",
+        enterprise=connection.enterprise,
+        connection=connection.id,
+        operations=list(_departures(here, connection)),
+        why=why,
+        limits=settings.limits if settings is not None else Limits(),
+    )
+    _supersede_plans(here, run)
+    return run
+
+
+def finish_retirement(here: Installation, run: Run) -> bool:
+    """Mark the connection of an applied retirement; to be called after every apply, and harmless then.
+
+    What a guard detained of the retirement still waits in the queue. False if there was nothing to do.
+    """
+    if run.kind != "retire" or run.state != "ended" or run.connection is None:
+        return False
+    with here.database.transaction() as conn:
+        return retire_connection(conn, run, here.now())
+
+
+def _supersede_plans(here: Installation, run: Run) -> None:
+    with here.database.transaction() as conn:
+        rows = conn.execute(
+            "SELECT id FROM runs WHERE connection = ? AND id <> ? AND kind IN ('sync','retire')"
+            " AND state IN ('planned','held')",
+            (run.connection, run.id),
+        ).fetchall()
+        for (other,) in rows:
+            runs.supersede(conn, other, here.now())
+
+
+def _departures(here: Installation, connection: Connection) -> Iterator[Operation]:
+    conn = here.database.conn
+    enterprise = here.settings.enterprises.get(connection.enterprise)
+    protected = enterprise.protected if enterprise is not None else ()
+    terms = _terms(here, connection)
+    standings = Standings(here.database, connection.id, connection.enterprise)
+    standings.rank(precedence_of(conn, enterprise.sources if enterprise is not None else ()))
+    rows = conn.execute(
+        "SELECT id FROM links WHERE connection = ? AND gone_at IS NULL ORDER BY id", (connection.id,)
+    )
+    links = [link for (link,) in rows.fetchall()]
+    for start in range(0, len(links), CHUNK):
+        for standing in standings.by_link(links[start : start + CHUNK]):
+            one = None
+            if not standing.deleted:
+                one = departure(standing, "removed", terms, here.settings.vocabulary, protected, due=True)
+            yield one if one is not None else _parting(standing)
+
+
+def _terms(here: Installation, connection: Connection) -> Terms:
+    """Return the terms of a retirement: a person asked for it, so a source that may only add parts as well."""
+    settings = here.settings.sources.get(connection.name)
+    if settings is None or settings.enterprise != connection.enterprise:
+        return Terms(leavers=Leavers(removed="disable"))
+    return replace(settings.terms, operations=Terms().operations)
+
+
+def _parting(standing: Standing) -> Operation:
+    """End a link and nothing else: the account keeps what it has."""
+    return operation(
+        anchor=standing.anchor,
+        kind="update",
+        account=standing.account,
+        link=standing.link,
+        link_action="end",
+        before={},
+        after={},
+        enabled=standing.enabled,
+        owner=standing.owner,
+        account_kind=standing.kind,
+        seen=standing.revision,
+    )
+
+
+def erase(here: Installation, account: int) -> dict[str, int]:
+    """Forget a person: blank everything that the database says of a deleted account.
+
+    What is left is that there was an account with this number, and when something was done to it. Its
+    entry, if its source still has it, comes back as a new account; ``queue ignore`` keeps it away.
+    Copies of the database made before still know the person. Returns how many rows of what changed,
+    and the number of the ``run`` that says so.
+
+    Raises SyncdError for an account that is not deleted, that a platform still knows, or that has an
+    open operation.
+    """
+    _require_gone(here, account)
+    with forgetting(here.database) as conn:
+        counts = forget(conn, account, here.actor, here.now())
+    log.info("decision_recorded", verb="erase", run=counts["run"], account=account)
+    return counts
+
+
+def _require_gone(here: Installation, account: int) -> None:
+    row = here.database.conn.execute("SELECT deleted_at FROM accounts WHERE id = ?", (account,)).fetchone()
+    if row is None:
+        raise SyncdError(f"there is no account {account}; see syncd accounts list")
+    if row[0] is None:
+        raise SyncdError(
+            f"account {account} is not deleted; delete it first: syncd accounts delete {account}, "
+            "then syncd sync"
+        )
+    platforms, operations = obstacles(here.database, account)
+    if platforms:
+        raise SyncdError(
+            f"{', '.join(platforms)} has not confirmed yet that account {account} is gone; "
+            "bring it there first: syncd sync"
+        )
+    if operations:
+        numbers = " ".join(map(str, operations))
+        raise SyncdError(
+            f"something is still to be done to account {account}; settle that first: "
+            f"syncd queue discard {numbers}"
+        )

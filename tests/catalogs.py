@@ -1,0 +1,133 @@
+"""For the tests of the configuration: a catalog of stand-in plugins with nothing behind their options."""
+
+from typing import ClassVar
+
+import pytest
+from pydantic import BaseModel, Field, SecretStr, model_validator
+
+import syncd
+from syncd import ConfigError, Platform, Source
+from syncd.config import Catalog, load
+from syncd.transforms import TRANSFORMS
+from syncd.validation import RULES
+
+
+class Bind(BaseModel, extra="forbid"):
+    dn: str
+    password: SecretStr
+
+
+class Directory(Source):
+    """Like the LDAP source."""
+
+    incremental = True
+
+    class Options(BaseModel, extra="forbid"):
+        url: list[str] = Field(min_length=1)
+        bind: Bind | None = None
+        base: list[str] = []
+        filter: str = "(objectClass=*)"
+        anchor: str = "auto"
+        tls: str | None = None
+        page_size: int = Field(default=1000, ge=1, le=5000)
+
+        @model_validator(mode="after")
+        def _protected(self):
+            if self.tls is None and any(url.startswith("ldap:") for url in self.url):
+                raise ValueError('ldap:// needs tls = "starttls"')
+            return self
+
+
+class Table(Source):
+    """Like the CSV source: it only adds, unless told otherwise."""
+
+    default_operations: ClassVar[frozenset[str]] = frozenset({"add"})
+
+    class Options(BaseModel, extra="forbid"):
+        path: str
+        anchor: str = "id"
+
+
+class Node(Source):
+    """Like the source of a PBX node."""
+
+    synchronizer: ClassVar[str] = "pbx"
+
+    class Options(BaseModel, extra="forbid"):
+        host: str
+        token: str | None = None
+
+
+class Greedy(Source):
+    """Its options have names that belong to the engine."""
+
+    class Options(BaseModel, extra="forbid"):
+        match: str = ""
+        since: str = Field(default="", alias="schedule")
+
+
+class Exchange(Platform):
+    """A platform whose fields are known before it is made."""
+
+    fields: ClassVar = {
+        "number": syncd.Field("extension", limit=40, key=True),
+        "name": syncd.Field("display_name", required=True),
+        "groups": syncd.Field("groups", many=True),
+    }
+
+    class Options(BaseModel, extra="forbid"):
+        dsn: str
+
+
+class File(Platform):
+    """A platform whose fields depend on its options."""
+
+    class Options(BaseModel, extra="forbid"):
+        path: str
+        columns: list[str] = []
+
+
+CATALOG = Catalog(
+    sources={"ldap": Directory, "csv": Table, "pbx-node": Node, "greedy": Greedy},
+    platforms={"asterisk": Exchange, "csv": File},
+    transforms=TRANSFORMS,
+    rules=RULES,
+)
+
+HEAD = """
+[enterprise.acme]
+sources = ["hq"]
+"""
+
+SOURCE = """
+[source.hq]
+type = "ldap"
+url = ["ldaps://dc1.acme.example"]
+"""
+
+MAP = """
+[source.hq.map]
+login = "uid"
+"""
+
+SMALL = HEAD + SOURCE + MAP
+
+
+def source(text, more=""):
+    """Return the small configuration with ``text`` in its source table and ``more`` at its end."""
+    return HEAD + SOURCE + text + MAP + more
+
+
+def write_to(folder, text, name="syncd.toml"):
+    """Write a file of the configuration and return its path."""
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, "utf-8")
+    return path
+
+
+def problems_in(folder, file, environ=None, catalog=CATALOG):
+    """Return the problems of a file and of what belongs to it, without the folder in their paths."""
+    with pytest.raises(ConfigError) as error:
+        load([file], catalog, environ or {})
+    return [problem.replace(f"{folder}/", "") for problem in error.value.problems]

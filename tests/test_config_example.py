@@ -1,0 +1,135 @@
+"""``etc/syncd.toml`` is the reference: it says every key, and what it says is true."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from catalogs import CATALOG
+
+from syncd.config import Catalog, load, wanted_plugins
+from syncd.config.models import (
+    AddLimitTable,
+    AttributeTable,
+    EnterpriseTable,
+    KeepTable,
+    LeaversTable,
+    LimitsTable,
+    PlatformTable,
+    RemoveLimitTable,
+    RoleTable,
+    RowTable,
+    RuleTable,
+    ScheduleTable,
+    SourceTable,
+    TemplateTable,
+    TopTable,
+)
+from syncd.config.presets import PRESETS
+from syncd.model import VOCABULARY
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "etc" / "syncd.toml"
+REFERENCE = ROOT / "docs" / "configuration.md"
+TABLES = (
+    *(AttributeTable, EnterpriseTable, KeepTable, LeaversTable, LimitsTable, AddLimitTable, PlatformTable),
+    *(RemoveLimitTable, RoleTable, RowTable, RuleTable, ScheduleTable, SourceTable, TemplateTable, TopTable),
+)
+KEYS = sorted({field.alias or name for table in TABLES for name, field in table.model_fields.items()})
+
+
+@pytest.fixture
+def example(tmp_path):
+    """A copy that only its owner can change, wherever the original came from."""
+    path = tmp_path / "syncd.toml"
+    shutil.copyfile(EXAMPLE, path)
+    return path
+
+
+def with_everything(path):
+    """Turn every setting on that stands there as a comment."""
+    path.write_text(re.sub(r"^#(?=\S)", "", path.read_text("utf-8"), flags=re.MULTILINE), "utf-8")
+    return path
+
+
+def test_the_example_can_be_loaded(example):
+    found = load([example], CATALOG, {})
+
+    assert ["hq"] == [*found.sources]
+    assert ["phonebook"] == [*found.platforms]
+
+
+def test_every_setting_of_the_example_can_be_used_at_once(example):
+    found = load([with_everything(example)], CATALOG, {})
+
+    assert "employee" == found.sources["hq"].default_role
+    assert "badge" in found.vocabulary
+    assert "phone-list" == found.platforms["phonebook"].formerly
+
+
+def test_what_the_example_calls_a_default_is_one(example):
+    """Where it is said in a table that is commented out, turning that on changes nothing."""
+    plain = load([example], CATALOG, {})
+    told = load([with_everything(example)], CATALOG, {})
+
+    assert plain.state_directory == told.state_directory
+    assert (plain.keep_values, plain.purge_after) == (told.keep_values, told.purge_after)
+    assert plain.sources["hq"].limits == told.sources["hq"].limits
+    assert plain.platforms["phonebook"].limits == told.platforms["phonebook"].limits
+    for terms in ("adopt", "owns", "kind", "detain", "operations"):
+        assert getattr(plain.sources["hq"].terms, terms) == getattr(told.sources["hq"].terms, terms)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_stands_in_the_example_and_in_the_documentation(key):
+    assert re.search(rf"(^|[\s{{#,.\[]){key}( =|\])", EXAMPLE.read_text("utf-8"), re.MULTILINE)
+    assert f"`{key}`" in REFERENCE.read_text("utf-8")
+
+
+def vocabulary_table():
+    """Return the rows of the table of attributes, cell by cell."""
+    lines = REFERENCE.read_text("utf-8").partition("## Attributes and presets")[2].splitlines()
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("| `")]
+
+
+def test_every_attribute_is_documented_with_what_it_can_hold():
+    expected = [
+        [
+            f"`{word.name}`",
+            ", ".join(kind for kind in ("key", "many", "secret") if getattr(word, kind)),
+            str(word.limit),
+            word.description,
+        ]
+        for word in VOCABULARY.values()
+    ]
+
+    assert expected == [[row[0], *row[3:]] for row in vocabulary_table()]
+
+
+@pytest.mark.parametrize(("preset", "column"), [("ad-user", 1), ("openldap-inetorgperson", 2)])
+def test_every_preset_is_documented_row_by_row(preset, column):
+    documented = {row[0].strip("`"): re.findall("`([^`]+)`", row[column]) for row in vocabulary_table()}
+
+    assert {
+        name: row["from"] if isinstance(row, dict) else [row] for name, row in PRESETS[preset].map.items()
+    } == {name: sources for name, sources in documented.items() if sources}
+    assert [*PRESETS] == ["ad-user", "openldap-inetorgperson"]
+
+
+def test_the_example_fits_the_shipped_plugins(example):
+    """The very options of the shipped plugins take it, with every setting turned on."""
+    from syncd.plugins import load as load_plugins
+
+    for path in (example, with_everything(example)):
+        sources, platforms, third_party = wanted_plugins([path], {})
+        plugins = load_plugins({*sources, *platforms}, third_party)
+        assert () == plugins.failures
+        catalog = Catalog(
+            sources=plugins.sources,
+            platforms=plugins.platforms,
+            transforms=plugins.transforms,
+            rules=plugins.rules,
+            attributes=plugins.attributes,
+            why_unknown=plugins.unknown_type,
+        )
+        load([path], catalog, {})
