@@ -11,7 +11,7 @@ from ..errors import CursorExpired, PluginError, SyncdError, Unavailable
 from ..guard import Summary, review
 from ..logs import bound, get_log
 from ..mapping import map_entries
-from ..model import Objection
+from ..model import Event, Objection
 from ..planning import plan
 from ..store import applying, runs
 from ..store.runs import Run
@@ -56,6 +56,7 @@ def plan_run(here: Installation, line: Line, *, full: bool = False, beat: Beat |
         except BaseException as error:
             runs.fail(here.database, number, str(error) or type(error).__name__, here.now())
             log.warning("run_failed", error=str(error) or type(error).__name__)
+            tell(here, "run_failed", run=number, connection=connection.name, error=str(error))
             raise
 
 
@@ -125,6 +126,16 @@ def _settled(here: Installation, line: Line, staging: Staging, scope: str, *, sw
     counts = _counts(staging, settled, summary)
     run = runs.ready(staging, settled, objections, counts, scope=scope, now=here.now())
     report_plan(run, staging.run)
+    if run.id == staging.run:
+        objections_told = [one.code for one in run.objections]
+        tell(
+            here,
+            f"run_{run.state}",
+            run=run.id,
+            connection=line.settings.name,
+            objections=objections_told,
+            **counts,
+        )
     return run
 
 
@@ -190,7 +201,13 @@ def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:
         )
         states = {k: v for k, v in ended.counts.items() if k.endswith("_operations")}
         log.info("run_applied", **states)
+    tell(here, "run_applied", run=run.id, **states)
     return ended
+
+
+def tell(here: Installation, name: str, **fields: object) -> None:
+    """Tell the observers what has been committed."""
+    here.plugins.hooks.observe(Event(name, here.now(), fields))
 
 
 def sync(here: Installation, line: Line, *, full: bool = False, beat: Beat | None = None) -> Run:
