@@ -32,11 +32,13 @@ def _planned(
         return _addition(item, terms, vocabulary)
     after_state, deleted = _state(item, standing, terms)
     before, after = touched(standing.attributes, item.values)
+    # Where a link speaks alone, what the link said is what the account said.
+    alone = item.layer is item.values and standing.record is standing.attributes
+    replaced = dict(before) if alone else way_back(item.layer, standing.record)
     if after_state != standing.disabled_by:
         before["disabled_by"], after["disabled_by"] = standing.disabled_by, after_state
     if deleted != standing.deleted:
         before["deleted"], after["deleted"] = standing.deleted or None, deleted or None
-    replaced = way_back(item.layer, standing.record)
     if item.verdict == "linked" and not (before or replaced or item.faults or standing.leaving):
         assert standing.link is not None  # noqa: S101 - a linked account has a link
         if item.record.enabled == standing.enabled:
@@ -56,7 +58,7 @@ def _planned(
         link=standing.link,
         link_action={"linked": "keep", "relink": "move"}.get(item.verdict, "make"),
         record=encode(item.layer),
-        replaced=encode(replaced) if standing.link is not None else None,
+        replaced=replaced if standing.link is not None else None,
         before=before,
         after=after,
         enabled=item.record.enabled,
@@ -111,6 +113,8 @@ def _missing_numbers(item: Completed) -> Mapping[str, Numbers]:
 def _state(item: Completed, standing: Standing, terms: Terms) -> tuple[str | None, bool]:
     """Decide who disables the account, and whether it is deleted, now that this entry is there."""
     enabled = item.record.enabled
+    if enabled and not (standing.others or standing.disabled_by or standing.deleted):
+        return None, False
     owner = standing.owner if standing.link is not None else terms.owns and terms.adopt
     disabled_by, deleted = standing.disabled_by, standing.deleted
     if owner:

@@ -28,7 +28,7 @@ def operation(
     before: Mapping[str, Any],
     after: Mapping[str, Any],
     record: str | None = None,
-    replaced: str | None = None,
+    replaced: Mapping[str, Any] | str | None = None,
     template: str | None = None,
     enabled: bool = True,
     owner: bool = True,
@@ -49,6 +49,8 @@ def operation(
     before_text = encode(before) if before else "{}"
     if after_text is None:
         after_text = encode(after)
+    if isinstance(replaced, Mapping):
+        replaced = before_text if replaced == before else encode(replaced)
     reasons = encode(faults) if faults else None
     if faults:
         state = "failed" if any(fault.held == "failed" for fault in faults) else "detained"
