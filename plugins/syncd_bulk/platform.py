@@ -1,0 +1,292 @@
+"""What the platforms ``csv`` and ``ldif`` share: one file kept equal to the accounts delivered to it.
+
+A batch is one pass over the file as it stands and one rename. The batch is held in memory, the file is
+not, but for the keys in it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+import syncd
+from syncd import Account, ConnectorError, Delivery, Denied, Gone, Outcome, Platform, Rejected, Unavailable
+
+from .outputs import shape, translated
+
+MOST_BYTES = 256 << 10
+_LEAST_BATCH = 10_000
+_SECRET = frozenset({"password", "pin", "login_code"})
+
+
+class Strict(BaseModel):
+    """How options behave: unknown names are errors, and errors do not repeat what was written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Column(Strict):
+    """One column, or one attribute of an entry. A text alone is the account attribute."""
+
+    attribute: str = Field(
+        description="the account attribute that fills it, unless the platform's map says otherwise"
+    )
+    required: bool = Field(default=False, description="an account without it cannot be delivered")
+    limit: int | None = Field(default=None, ge=1, description="characters at most")
+    pattern: str | None = Field(
+        default=None, description="a regular expression that the whole value must match"
+    )
+    many: bool = Field(default=False, description="takes several values")
+    key: bool = Field(default=False, description="two accounts never share a value")
+
+
+class Switch(Strict):
+    """The column or attribute that says whether an account is enabled."""
+
+    name: str = Field(description="name of the column or attribute")
+    on: str = Field(default="yes", description="its value for an enabled account")
+    off: str = Field(default="no", description="its value for a disabled account")
+
+
+class OutputOptions(Strict):
+    """What both platforms are told."""
+
+    mode: str = Field(
+        default="0600",
+        pattern="^0?[0-7][0-7][0145]$",
+        description="the rights of what is written, in octal; never writable by everybody",
+    )
+
+    @field_validator("path", check_fields=False)
+    @classmethod
+    def _absolute(cls, path: str) -> str:
+        if not PurePath(path).is_absolute() or not PurePath(path).name:
+            raise ValueError("write an absolute path, such as /srv/export/people.csv")
+        return path
+
+
+def columns_of(value: object) -> object:
+    """Return ``columns`` (or ``attributes``) as a table of tables, from a list or a table of texts."""
+    if isinstance(value, list | tuple):
+        return {name: {"attribute": name} for name in value}
+    if isinstance(value, Mapping):
+        return {name: {"attribute": one} if isinstance(one, str) else one for name, one in value.items()}
+    return value
+
+
+def fields_of(
+    columns: Mapping[str, Column], needed: Collection[str] = (), keys: Collection[str] = ()
+) -> dict[str, syncd.Field]:
+    """Return the declaration of the columns; ``needed`` must be there and ``keys`` be unique, whatever they say."""
+    return {
+        name: syncd.Field(
+            attribute=column.attribute,
+            description=f"{name} in the file",
+            required=column.required or name in needed,
+            limit=column.limit,
+            pattern=column.pattern,
+            key=column.key or name in keys,
+            many=column.many,
+            secret=column.attribute in _SECRET,
+        )
+        for name, column in columns.items()
+    }
+
+
+class Stored(NamedTuple):
+    """One account as the file has it. Without a key it is somebody else's row, and is left as it stands."""
+
+    key: str
+    enabled: bool
+    body: Any
+
+
+class FilePlatform(Platform):
+    """The deliveries against the rows; a format says how a row is read, made and written."""
+
+    options: OutputOptions
+    _path: Path
+    """The file that the state is read from: what is known between runs stands there and nowhere else."""
+
+    def __init__(self, options: Any, context: Any) -> None:
+        super().__init__(options, context)
+        self._keys: set[str] = set()
+        self._seen: tuple[int, ...] | None = None
+        self._mode = int(options.mode, 8)
+
+    def _stored(self) -> Iterator[Stored]:
+        """Yield the rows of the file. Raises Denied if somebody has broken it."""
+        raise NotImplementedError
+
+    def _made(self, key: str, account: Account, *, enabled: bool) -> Stored:
+        """Return the row of an account. Raises Rejected if it cannot be written."""
+        raise NotImplementedError
+
+    def _write(self, pairs: Iterable[tuple[Stored | None, Stored | None]]) -> None:
+        """Write the second of each pair (the row before, the row after), at once or not at all."""
+        raise NotImplementedError
+
+    def _digest(self, row: Stored) -> str:
+        raise NotImplementedError
+
+    def open(self) -> None:
+        """See that the folder is there: without it (an unmounted disk) nobody would seem to be in the file."""
+        if not self._path.parent.is_dir():
+            raise Unavailable(f"{self._path.parent}: there is no such folder; make it, or mount it")
+
+    def check(self) -> Iterable[str]:
+        if not os.access(self._path.parent, os.W_OK | os.X_OK):
+            raise Denied(f"{self._path.parent}: the service's user may not write to it; let it do so")
+        yield f"{self._path}: {len(self._known())} accounts"
+
+    def add(self, account: Account) -> str:
+        self._single(Delivery(0, "add", 0, None, account))
+        return account.key
+
+    def update(self, remote_id: str, account: Account, changed: frozenset[str]) -> None:
+        self._single(Delivery(0, "update", 0, remote_id, account, changed))
+
+    def disable(self, remote_id: str, account: Account) -> None:
+        self._single(Delivery(0, "disable", 0, remote_id, account))
+
+    def enable(self, remote_id: str, account: Account) -> None:
+        self._single(Delivery(0, "enable", 0, remote_id, account))
+
+    def delete(self, remote_id: str) -> None:
+        nobody = Account(remote_id, "user", enabled=False, fields={})
+        self._single(Delivery(0, "delete", 0, remote_id, nobody))
+
+    def find(self, account: Account) -> str | None:
+        return account.key if account.key in self._known() else None
+
+    def list(self) -> Iterator[tuple[str, str]]:
+        with translated(self._path):
+            for row in self._stored():
+                if row.key:
+                    yield row.key, self._digest(row)
+
+    def fingerprint(self, account: Account) -> str:
+        return self._digest(self._made(account.key, account, enabled=account.enabled))
+
+    def deliver(self, deliveries: Iterable[Delivery]) -> Iterator[Outcome]:
+        """Do the deliveries, in batches that grow with the file, so that seeding stays linear."""
+        left = iter(deliveries)
+        while batch := tuple(islice(left, max(_LEAST_BATCH, len(self._known()) // 8))):
+            yield from self._deliver(batch)
+
+    def _single(self, delivery: Delivery) -> None:
+        for outcome in self._deliver((delivery,)):
+            if outcome.error is not None:
+                raise outcome.error
+
+    def _deliver(self, deliveries: Sequence[Delivery]) -> Iterator[Outcome]:
+        known = self._known()
+        batch = Batch(deliveries, self._made)
+        with translated(self._path):
+            self._write(self._merged(batch))
+            known -= batch.lost
+            known |= batch.gained
+            self._seen = shape(self._path)
+        for place, delivery in enumerate(deliveries):
+            error = batch.errors.get(place)
+            done = delivery.account.key if delivery.action == "add" else delivery.remote_id
+            yield Outcome(delivery.id, delivery.remote_id if error else done, error)
+
+    def _merged(self, batch: Batch) -> Iterator[tuple[Stored | None, Stored | None]]:
+        """Yield each row with what becomes of it, then the new ones."""
+        done: set[str] = set()
+        for row in self._stored():
+            if not row.key or row.key not in batch.steps:
+                yield row, row
+            elif row.key not in done:  # else it is a copy that somebody made of the row, and goes
+                done.add(row.key)
+                yield row, batch.apply(row.key, row)
+        for key in batch.steps:
+            if key not in done:
+                yield None, batch.apply(key, None)
+
+    def _known(self) -> set[str]:
+        """Return the keys in the file, read again whenever it is not as this process left it."""
+        with translated(self._path):
+            now = shape(self._path)
+            if now != self._seen:
+                self._keys = {row.key for row in self._stored() if row.key}
+                self._seen = now
+        return self._keys
+
+
+class Batch:
+    """The deliveries of one rewrite, by account, and what becomes of them."""
+
+    def __init__(self, deliveries: Sequence[Delivery], made: Callable[..., Stored]) -> None:
+        self.steps: dict[str, list[tuple[int, Delivery]]] = {}
+        self.errors: dict[int, ConnectorError] = {}
+        self.gained: set[str] = set()
+        self.lost: set[str] = set()
+        self._made = made
+        for place, delivery in enumerate(deliveries):
+            taken_over = delivery.action == "add" or delivery.remote_id is None
+            key = delivery.account.key if taken_over else str(delivery.remote_id)
+            self.steps.setdefault(key, []).append((place, delivery))
+
+    def apply(self, key: str, row: Stored | None) -> Stored | None:
+        """Return the row after all that was delivered for ``key``, None if there is none any more."""
+        for place, delivery in self.steps[key]:
+            try:
+                row = self._step(key, row, delivery)
+            except ConnectorError as error:
+                self.errors[place] = error
+        (self.lost if row is None else self.gained).add(key)
+        return row
+
+    def _step(self, key: str, row: Stored | None, delivery: Delivery) -> Stored | None:
+        action, account = delivery.action, delivery.account
+        if action == "add":
+            return self._made(key, account, enabled=account.enabled)
+        if delivery.remote_id is None:
+            raise Gone(f"account {key} has no remote id")
+        if action == "delete":
+            return None
+        if row is None:
+            raise Gone(f"account {key} is not in the file")
+        enabled = {"update": row.enabled, "disable": False, "enable": True}[action]
+        return self._made(key, account, enabled=enabled)
+
+
+def texts_of(account: Account, name: str, field: syncd.Field) -> tuple[str, ...]:
+    """Return the values of one field. Raises Rejected for what the file cannot hold."""
+    value = account.fields.get(name, ())
+    texts = tuple(text for text in ((value,) if isinstance(value, str) else value) if text)
+    if field.required and not texts:
+        raise Rejected(f"account {account.key}: {name} is empty, and is required; fill it in its source")
+    if len(texts) > 1 and not field.many:
+        raise Rejected(f"account {account.key}: {name} has {len(texts)} values and is not declared 'many'")
+    for text in texts:
+        if problem := problem_of(text):
+            raise Rejected(f"account {account.key}: {name} {problem}; correct it in its source")
+    return texts
+
+
+def check_key(key: str) -> None:
+    """Raise Rejected for an account key that could not be told from others in the file."""
+    problem = problem_of(key) or (
+        "is empty or begins or ends with a blank" if key != key.strip() or not key else ""
+    )
+    if problem:
+        raise Rejected(f"account key {key!r} {problem}")
+
+
+def problem_of(text: str) -> str:
+    """Return why no text file can hold this, or nothing."""
+    if "\0" in text:
+        return "holds a NUL"
+    try:
+        size = len(text) if text.isascii() else len(text.encode())
+    except UnicodeEncodeError:
+        return "holds half of a surrogate pair, which is no character"
+    return f"is longer than {MOST_BYTES} bytes" if size > MOST_BYTES else ""
