@@ -1,1 +1,15 @@
-"""placeholder"""
+"""Active Directory and LDAP directories as a source of people: ``type = "ldap"``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from syncd import Connector, hookimpl
+
+
+@hookimpl
+def register_connectors(register: Callable[[str, type[Connector]], None]) -> None:
+    """Register the source; its libraries are imported now, not when the plugin is found."""
+    from .source import LdapSource
+
+    register("ldap", LdapSource)

@@ -34,7 +34,7 @@ def plan_run(here: Installation, line: Line, *, full: bool = False, beat: Beat |
     Nothing of accounts, links or platforms changes. Raises ConnectorError if the source cannot be read,
     after the run has been failed.
     """
-    connection = line.connection
+    connection = runs.find_connection(here.database, line.connection.name) or line.connection
     number = runs.begin(
         here.database,
         connection=connection.id,
@@ -67,8 +67,11 @@ def _read(here: Installation, line: Line, number: int, cursor: str | None, beat:
     staging = Staging(here.database, number, line.connection.id, line.connection.enterprise, line.vocabulary)
     staging.standings.rank(precedence_of(here.database.conn, line.siblings))
     try:
-        staging.stage(stages(here, line, staging, cursor), here.now(), _reading(beat))
+        with here.database.hurried():
+            staging.stage(stages(here, line, staging, cursor), here.now(), _reading(beat))
     except CursorExpired as error:
+        if cursor is None:
+            raise
         log.warning("cursor_expired", reason=str(error))
         return _read(here, line, number, None, beat)
     if staging.checkpoint is None:
@@ -157,6 +160,8 @@ def _counts(staging: Staging, settled: Settled, summary: Summary) -> dict[str, i
         "missing": len(settled.missing),
         "problems": staging.problems,
     }
+    if summary.size is not None:
+        counts["size"] = summary.size
     counts.update({f"refused_{kind}": count for kind, count in staging.refused.items()})
     counts.update({f"appear:{one.platform}": one.appear for one in summary.effects})
     counts.update({f"vanish:{one.platform}": one.vanish for one in summary.effects})

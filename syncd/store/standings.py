@@ -36,10 +36,8 @@ class Standings:
         self.conn = database.conn
         self.connection = connection
         self.enterprise = enterprise
-        rows = self.conn.execute(
-            "SELECT id, json_extract(sizes, '$') FROM connections WHERE enterprise = ?", (enterprise,)
-        )
-        self._others = len(rows.fetchall()) > 1
+        others = "SELECT 1 FROM connections WHERE enterprise = ? AND id <> ? LIMIT 1"
+        self._others = self.conn.execute(others, (enterprise, connection)).fetchone() is not None
         self._precedence: dict[int, int] = {}
 
     def rank(self, precedence: dict[int, int]) -> None:

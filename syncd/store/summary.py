@@ -192,7 +192,7 @@ def _effect(
         )
     appear = vanish = 0
     rows = conn.execute(
-        "SELECT o.kind, o.account_kind, o.after, a.attributes, a.disabled_by IS NULL AND a.deleted_at IS NULL"
+        "SELECT o.kind, o.account_kind, o.after, a.attributes, a.id IS NOT NULL AND a.disabled_by IS NULL AND a.deleted_at IS NULL"
         " FROM operations o LEFT JOIN accounts a ON a.id = o.account"
         " WHERE o.run = ? AND o.state IN ('planned','waiting')",
         (staging.run,),

@@ -1,0 +1,221 @@
+"""What is made of a searchResultEntry: an ``Entry`` that is decoded when it is asked for, or a ``Problem``."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+from syncd import Entry, Problem, Unavailable
+
+from .wire import Malformed, attributes_of, contents_of
+
+USER_ACCOUNT_CONTROL = "userAccountControl"
+DISABLED_BIT = 0x2
+"""ADS_UF_ACCOUNTDISABLE in Active Directory's userAccountControl (a vendor's rule)."""
+
+
+def guid(raw: bytes) -> str:
+    """Return a GUID of Active Directory as people write it; its first three parts are little-endian."""
+    return str(uuid.UUID(bytes_le=raw))
+
+
+def sid(raw: bytes) -> str:
+    """Return a security identifier as people write it, such as ``S-1-5-21-...``."""
+    if len(raw) < 8 or len(raw) != 8 + 4 * raw[1]:
+        raise ValueError("not a security identifier")
+    parts = [int.from_bytes(raw[at : at + 4], "little") for at in range(8, len(raw), 4)]
+    return "-".join(["S", str(raw[0]), str(int.from_bytes(raw[2:8], "big")), *map(str, parts)])
+
+
+BINARY: Mapping[str, Callable[[bytes], str]] = {
+    "objectguid": guid,
+    "ms-ds-consistencyguid": guid,
+    "objectsid": sid,
+}
+"""Attributes that are bytes, but have a usual way of being written."""
+
+UNIQUE_IDS = frozenset({"entryuuid", "nsuniqueid"})
+"""Anchors in text: there is exactly one by the schema, and case means nothing."""
+
+
+class Unreadable(Exception):
+    """Why an entry cannot be used."""
+
+    def __init__(self, anchor: str | None, code: str, message: str) -> None:
+        super().__init__(message)
+        self.problem = Problem(anchor, code, message)
+
+
+class LdapEntry(Entry):
+    """An entry as its bytes; all but the fingerprint is decoded when it is first asked for."""
+
+    __slots__ = ("_raw", "_shape")
+
+    _raw: bytes
+    _shape: Shape
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in {"anchor", "attributes", "enabled", "unknown"}:
+            raise AttributeError(name)
+        try:
+            self._shape.fill(self, self._raw)
+        except Unreadable as error:
+            # ``Shape.entries`` has looked already: only what no directory server sends gets here.
+            raise Unavailable(f"an entry cannot be read after all: {error}") from error
+        return getattr(self, name)
+
+
+class Shape:
+    """What is asked of every entry, and how its bytes become texts.
+
+    ``selected`` is in the spelling to yield; ``dn`` among it is the entry's own name. ``map_disabled``: an
+    account that Active Directory has disabled becomes an entry that is not enabled.
+    """
+
+    def __init__(self, selected: Iterable[str], anchor: str, *, map_disabled: bool) -> None:
+        spelled: dict[str, str] = {}
+        self.doubles: list[tuple[str, str]] = []
+        for name in selected:
+            if spelled.setdefault(name.lower(), name) != name:
+                self.doubles.append((spelled[name.lower()], name))
+        self.dn_name = spelled.pop("dn", None)
+        needed = [anchor, USER_ACCOUNT_CONTROL] if map_disabled else [anchor]
+        self.hidden = [name for name in needed if name.lower() not in spelled]
+        for name in self.hidden:
+            spelled[name.lower()] = name
+        self.spelled = spelled
+        self.anchor = spelled[anchor.lower()]
+        self.control = spelled[USER_ACCOUNT_CONTROL.lower()] if map_disabled else None
+        self.names = {name.encode(): name for low, name in spelled.items() if low not in BINARY}
+        self.fold_anchor = anchor.lower() in UNIQUE_IDS
+        # The name as it stands in an entry, between its own length and the tag of its values.
+        self.marker = bytes((0x04, len(anchor))) + anchor.encode() + b"1" if self.fold_anchor else None
+
+    @property
+    def requested(self) -> list[str]:
+        """The attributes to ask the server for."""
+        return list(self.spelled.values())
+
+    def entries(self, page: Iterable[bytes]) -> list[Entry | Problem]:
+        """Return an Entry or a Problem for each; nothing is decoded of an entry that surely can be."""
+        found: list[Entry | Problem] = []
+        new = LdapEntry.__new__
+        for raw in page:
+            entry = new(LdapEntry)
+            entry._raw = raw  # noqa: SLF001 - made here instead of in a slower __init__
+            entry._shape = self  # noqa: SLF001
+            entry.fingerprint = blake2b(raw, digest_size=16).digest()
+            if not self.is_plain(raw):
+                try:
+                    self.fill(entry, raw)
+                except Unreadable as error:
+                    found.append(error.problem)
+                    continue
+            found.append(entry)
+        return found
+
+    def is_plain(self, raw: bytes) -> bool:
+        """Tell whether it is certain at one glance that ``fill`` will read this entry.
+
+        If the whole list of attributes is UTF-8, then no length in it is 128 or more (its first byte would
+        be a stray continuation byte), and so every value, standing between ASCII bytes, is UTF-8 as well.
+        """
+        if self.marker is None or self.marker not in raw:
+            return False
+        try:
+            name, begin, end = contents_of(raw)
+            raw[begin:end].decode()
+            if self.dn_name is not None:
+                name.decode()
+        except (UnicodeDecodeError, Malformed, IndexError):
+            return False
+        return True
+
+    def fill(self, entry: Entry, raw: bytes) -> None:
+        """Decode ``raw`` into the entry. Raises Unreadable."""
+        try:
+            name, begin, end = contents_of(raw)
+            texts, others = attributes_of(raw, begin, end, self.names)
+            unknown = self._rest(texts, others) if others else frozenset[str]()
+            anchors = texts.get(self.anchor, ())
+            if len(anchors) != 1 or not anchors[0]:
+                raise self._bad_anchor(name, anchors)
+            entry.enabled = self.control is None or not _is_disabled(texts.get(self.control))
+            if self.dn_name is not None:
+                texts[self.dn_name] = (name.decode(),)
+        except UnicodeDecodeError as error:
+            raise self._not_text(raw) from error
+        except (IndexError, ValueError) as error:
+            raise _malformed(raw, error) from error
+        for hidden in self.hidden:
+            texts.pop(hidden, None)
+        for name_, double in self.doubles:
+            if name_ in texts:
+                texts[double] = texts[name_]
+        entry.anchor = anchors[0].lower() if self.fold_anchor else anchors[0]
+        entry.attributes = texts
+        entry.unknown = unknown
+
+    def _rest(
+        self, texts: dict[str, tuple[str, ...]], others: Iterable[tuple[bytes, list[bytes]]]
+    ) -> frozenset[str]:
+        """Take what has another spelling or is binary; returns what came in part only."""
+        unknown = set()
+        for kind, values in others:
+            low, _, option = kind.decode("ascii", "replace").lower().partition(";range=")
+            name = self.spelled.get(low)
+            if name is None:
+                continue
+            if option:
+                # Active Directory cuts a list of more than 1500 values (MaxValRange).
+                unknown.add(name)
+            elif low in BINARY:
+                texts[name] = tuple(map(BINARY[low], values))
+            else:
+                self.names[kind] = name
+                texts[name] = tuple([value.decode() for value in values])
+        return frozenset(unknown)
+
+    def _bad_anchor(self, name: bytes, values: tuple[str, ...]) -> Unreadable:
+        shown = name.decode("utf-8", "replace")
+        if len(values) > 1:
+            message = f"{shown} has {len(values)} values of {self.anchor}; an anchor has exactly one"
+            return Unreadable(None, "ambiguous_anchor", message)
+        cure = "let the bind identity read it, or name another anchor"
+        return Unreadable(None, "no_anchor", f"{shown} shows no {self.anchor}: {cure}")
+
+    def _not_text(self, raw: bytes) -> Unreadable:
+        """Return which attributes are no text, and the anchor if that one is."""
+        name, begin, end = contents_of(raw)
+        try:
+            _, others = attributes_of(raw, begin, end, {})
+        except (Malformed, IndexError) as error:
+            return _malformed(raw, error)
+        anchor, bad = None, []
+        for kind, values in others:
+            low = kind.decode("ascii", "replace").lower()
+            try:
+                texts = tuple(map(BINARY.get(low, bytes.decode), values))
+            except ValueError:
+                bad.append(self.spelled.get(low, low))
+            else:
+                if low == self.anchor.lower() and len(texts) == 1:
+                    anchor = texts[0].lower() if self.fold_anchor else texts[0]
+        shown = name.decode("utf-8", "replace")
+        cure = "mend it in the directory, or leave it out of the mapping"
+        message = f"{shown}: {', '.join(bad) or 'its name'} is no text in UTF-8; {cure}"
+        return Unreadable(anchor, "not_text", message)
+
+
+def _is_disabled(values: tuple[str, ...] | None) -> bool:
+    return values is not None and bool(int(values[0]) & DISABLED_BIT)
+
+
+def _malformed(raw: bytes, error: Exception) -> Unreadable:
+    try:
+        shown = contents_of(raw)[0].decode("utf-8", "replace")
+    except (Malformed, IndexError):
+        shown = "an entry without a name"
+    return Unreadable(None, "malformed", f"{shown} cannot be decoded: {error}")

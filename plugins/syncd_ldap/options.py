@@ -1,0 +1,153 @@
+"""What ``[source.NAME]`` may say when its type is ``ldap``; checked without touching the network."""
+
+from __future__ import annotations
+
+import re
+from itertools import permutations
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from . import dn
+
+ATTRIBUTE = re.compile(r"(?:[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+)(?:;[A-Za-z0-9-]+)*")
+"""An attribute's name or OID with its options (RFC 4512, section 2.5); ASCII."""
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"ldap", "ldaps"} or not parts.hostname:
+        raise ValueError(f"must be ldaps://host, ldap://host or either with a port, not {text!r}")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError(
+            f"{text!r} says more than host and port; base, filter and bind are options of their own"
+        )
+    _ = parts.port  # raises ValueError for what is no port
+    return text
+
+
+def _base(text: str) -> str:
+    dn.parse(text)
+    return text
+
+
+def _filter(text: str) -> str:
+    from .adapter import check_filter
+
+    check_filter(text)
+    return text
+
+
+def _attribute(text: str) -> str:
+    if not ATTRIBUTE.fullmatch(text):
+        raise ValueError(f"{text!r} is no name of an attribute")
+    return text
+
+
+class Bind(BaseModel):
+    """Who asks."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    dn: str = Field(
+        min_length=1,
+        description="the name to bind with: a distinguished name, or in Active Directory user@domain as well",
+    )
+    password: str = Field(
+        min_length=1, description="a reference to its password, such as credential:hq; never the password"
+    )
+
+
+class Options(BaseModel):
+    """The options of the source ``ldap``."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    url: list[Annotated[str, AfterValidator(_url)]] = Field(
+        min_length=1,
+        description="the servers, tried in this order until one answers; all hold the same directory",
+    )
+    tls: Literal["starttls", "none"] | None = Field(
+        default=None,
+        description='how an ldap:// connection is protected; "none" leaves it open to every listener',
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="the certificates (PEM) that a server's own must lead to; left out: those of the system",
+    )
+    bind: Bind | None = Field(default=None, description="who asks; left out: an anonymous bind")
+    allow_plaintext_bind: bool = Field(
+        default=False, description='with tls = "none": send the password for every listener to read'
+    )
+    scope: Literal["subtree", "one"] = Field(
+        default="subtree", description="everything below each base, or its direct children only"
+    )
+    base: list[Annotated[str, AfterValidator(_base)]] = Field(
+        min_length=1, description="where to look, as distinguished names; none may lie inside another"
+    )
+    filter: Annotated[str, AfterValidator(_filter)] = Field(
+        description="which entries are people, as an LDAP filter (RFC 4515)"
+    )
+    anchor: Annotated[str, AfterValidator(_attribute)] = Field(
+        default="auto",
+        description="the attribute that never changes; auto: objectGUID in Active Directory, "
+        "nsUniqueId in 389 Directory Server, entryUUID elsewhere",
+    )
+    disabled: Literal["map", "skip", "ignore"] = Field(
+        default="map",
+        description="accounts that Active Directory has disabled: map: the person is disabled; skip: not "
+        "read, so that they look like leavers; ignore: like any other",
+    )
+    referrals: Literal["partial", "ignore"] = Field(
+        default="partial",
+        description="when a part of the tree is on another server, which is never asked: partial: nobody is "
+        "taken for missing; ignore: whoever is there is not in this source",
+    )
+    page_size: int = Field(
+        default=1000,
+        ge=0,
+        le=100_000,
+        description="entries per page (RFC 2696); 0: all in one answer, for a server that cannot page",
+    )
+    connect_timeout: int = Field(default=10, ge=1, description="seconds to reach one server")
+    read_timeout: int = Field(default=60, ge=1, description="seconds without a word before giving up")
+    deadline: int = Field(default=3600, ge=1, description="seconds for a whole read")
+    max_entries: int = Field(default=1_000_000, ge=1, description="a read of more entries than this fails")
+
+    @field_validator("base")
+    @classmethod
+    def _apart(cls, bases: list[str], info: ValidationInfo) -> list[str]:
+        """Nobody may be read twice; direct children of two bases are different ones, unless these are equal."""
+        overlap = dn.within if info.data.get("scope") == "subtree" else dn.same
+        for inner, outer in permutations(bases, 2):
+            if overlap(inner, outer):
+                raise ValueError(
+                    f"{inner!r} lies inside {outer!r}: its people would be read twice; remove it"
+                )
+        return bases
+
+    @model_validator(mode="after")
+    def _protected(self) -> Options:
+        plain = [url for url in self.url if urlsplit(url).scheme == "ldap"]
+        if plain and self.tls is None:
+            raise ValueError(f'{plain[0]} is not protected: write ldaps://, or set tls = "starttls"')
+        if self.tls == "none" and len(plain) < len(self.url):
+            raise ValueError(
+                'tls = "none" would turn a failure of ldaps:// into an open connection; use one kind'
+            )
+        if self.tls == "none" and self.bind and not self.allow_plaintext_bind:
+            raise ValueError(
+                'tls = "none" would send the password for every listener to read; write ldaps:// or '
+                'tls = "starttls" (or allow_plaintext_bind = true, if you must)'
+            )
+        return self

@@ -1,0 +1,49 @@
+"""Fixtures for tests with a real slapd: ``pytest_plugins = ("servers.fixtures",)``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .certificates import Authority, Certificate
+from .slapd import CROWD, MISSING, Slapd, StartSlapd, people
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The authority that the tests' servers are certified by."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def certificate(authority: Authority) -> Certificate:
+    """A good certificate for localhost and 127.0.0.1."""
+    return authority.sign("server", "DNS:localhost", "IP:127.0.0.1")
+
+
+@pytest.fixture
+def start_slapd(tmp_path: Path) -> Iterator[StartSlapd]:
+    """``start_slapd(entries, **options)`` starts one more slapd; all of them end with the test."""
+    if MISSING:
+        pytest.skip(MISSING)
+    with ExitStack() as stack:
+        started = iter(range(100))
+
+        def start(*arguments: Any, **options: Any) -> Slapd:
+            server = Slapd(tmp_path / f"slapd{next(started)}", *arguments, **options)
+            return stack.enter_context(server)
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> Iterator[Slapd]:
+    """A slapd with 2,000 people, for tests that only read."""
+    if MISSING:
+        pytest.skip(MISSING)
+    with Slapd(tmp_path_factory.mktemp("crowd"), people(CROWD), tls=certificate) as server:
+        yield server

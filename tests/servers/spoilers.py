@@ -1,0 +1,102 @@
+"""Ways to spoil a connection: a proxy that cuts it at a byte, and a listener that nobody should talk to."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from contextlib import suppress
+from typing import Literal, Self
+
+How = Literal["pass", "fin", "rst", "hang"]
+
+
+class Listener:
+    """Accepts connections on a loopback port, says nothing, and counts what it is told."""
+
+    def __init__(self) -> None:
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self.server.getsockname()[1])
+        self.connections = 0
+        self.received = b""
+        self._sockets: list[socket.socket] = [self.server]
+        self._threads: list[threading.Thread] = []
+        self._run(self._accept)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection and wait for the threads."""
+        for connection in self._sockets:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        for thread in self._threads:
+            thread.join(5)
+
+    def _run(self, target: object, *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self.server.accept()
+                self.connections += 1
+                self._sockets.append(client)
+                self._run(self.serve, client)
+
+    def serve(self, client: socket.socket) -> None:
+        """Take what one client says."""
+        with suppress(OSError):
+            while data := client.recv(65536):
+                self.received += data
+
+
+class Proxy(Listener):
+    """Passes a connection on to a local port, until the server has sent ``after`` bytes on it.
+
+    Then the client sees the end of the stream (``fin``), a reset (``rst``), or nothing any more (``hang``).
+    ``received`` is what clients sent, ``sent`` counts what they were sent; both over all connections.
+    """
+
+    def __init__(self, port: int, how: How = "pass", after: int = 0) -> None:
+        self.target = port
+        self.how = how
+        self.after = after
+        self.sent = 0
+        super().__init__()
+
+    def serve(self, client: socket.socket) -> None:
+        """Connect one client with the target."""
+        server = socket.create_connection(("127.0.0.1", self.target))
+        self._sockets.append(server)
+        self._run(self._answers, server, client)
+        with suppress(OSError):
+            while data := client.recv(65536):
+                self.received += data
+                server.sendall(data)
+
+    def _answers(self, server: socket.socket, client: socket.socket) -> None:
+        left = None if self.how == "pass" else self.after
+        with suppress(OSError):
+            while left != 0 and (data := server.recv(65536 if left is None else min(left, 65536))):
+                client.sendall(data)
+                self.sent += len(data)
+                if left is not None:
+                    left -= len(data)
+            if self.how == "hang":
+                return
+            if self.how == "rst":
+                # The reset goes out with the last hold on the socket, and the other thread is reading it.
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.shutdown(socket.SHUT_RD)
+                client.close()
+            else:
+                client.shutdown(socket.SHUT_RDWR)
+            server.close()
