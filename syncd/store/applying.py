@@ -214,6 +214,7 @@ def apply(
 
     Raises SyncdError for a run in another state, StoreError when the database cannot be written.
     """
+    run = run_of(database, run.id) or run
     if run.state not in ("planned", "applying") and not (run.state == "held" and run.approved):
         raise SyncdError(f"run {run.id} is {run.state} and cannot be applied")
     conn = database.conn
@@ -222,15 +223,16 @@ def apply(
     _remember_claims(database, run, vocabulary)
     _detain_contested(database, run, clock())
     done = last = 0
-    if conn.execute("SELECT 1 FROM temp.claims WHERE gain = 0 LIMIT 1").fetchone():
-        done, _ = _apply_chunk(database, run, _EXCHANGING, platforms, clock(), after=0)
-    while True:
-        count, last = _apply_chunk(database, run, _NEXT, platforms, clock(), after=last)
-        if not count:
-            break
-        done += count
-        if beat is not None:
-            beat(done)
+    with database.hurried():
+        if conn.execute("SELECT 1 FROM temp.claims WHERE gain = 0 LIMIT 1").fetchone():
+            done, _ = _apply_chunk(database, run, _EXCHANGING, platforms, clock(), after=0)
+        while True:
+            count, last = _apply_chunk(database, run, _NEXT, platforms, clock(), after=last)
+            if not count:
+                break
+            done += count
+            if beat is not None:
+                beat(done)
     return end(database, run, clock())
 
 
@@ -330,9 +332,10 @@ def end(database: Database, run: Run, now: str) -> Run:
 
 
 def _trust(conn: sqlite3.Connection, run: Run, now: str) -> None:
-    if run.mode == "full":
+    if "size" in run.counts:
         row = conn.execute("SELECT sizes FROM connections WHERE id = ?", (run.connection,)).fetchone()
-        sizes = [*json.loads(row[0]), run.entries][-5:]
+        agreed = run.approved is not None and "source-shrunk" in run.approved["overrides"]
+        sizes = [*([] if agreed else json.loads(row[0])), run.counts["size"]][-5:]
         conn.execute("UPDATE connections SET sizes = ? WHERE id = ?", (json.dumps(sizes), run.connection))
     if run.approved:
         conn.execute(
