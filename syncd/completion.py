@@ -43,8 +43,7 @@ def _newcomer(item: Correlated, plan: Completion) -> Completed:
         faults += (fault,)
     if role is None:
         return Completed(record, item.verdict, None, record.values, record.values, {}, faults)
-    template = dict(role.template.defaults)
-    template.setdefault("role", role.name)
+    template = {**role.template.defaults, "role": role.name}
     layer = _without(record.values, role.template.wins)
     return Completed(record, item.verdict, None, layer, {**template, **layer}, template, faults, role)
 
@@ -54,12 +53,10 @@ def _acquaintance(item: Correlated, plan: Completion) -> Completed:
     assert standing is not None  # noqa: S101 - true of every verdict that comes here
     layer = record.values
     faults = record.faults
-    role = None
-    if standing.template or plan.roles:
-        name = standing.attributes.get("role")
-        role = plan.roles.get(name) if isinstance(name, str) else None
-        if role is not None and role.template.wins:
-            layer = _without(layer, role.template.wins)
+    name = standing.template.get("role")  # the one that it was made with, whatever it has become
+    role = plan.roles.get(name) if isinstance(name, str) else None
+    if role is not None:
+        layer = _without(layer, role.template.wins)
     if plan.policies or record.unknown:
         layer, held = _under_policies(layer, record, standing, plan.policies)
         faults += held
@@ -82,9 +79,9 @@ def _under_policies(
         if policy == "create-only":
             _restore(layer, name, standing)
         elif layer.get(name) != standing.record.get(name) and standing.link is not None:
-            was, now = standing.record.get(name), layer.get(name)
-            message = f"{name} would change from {was!r} to {now!r}, and its policy is to ask first"
-            held.append(Fault("policy", name, message, "detained"))
+            held.append(
+                Fault("policy", name, f"{name} would change, and its policy is to ask first", "detained")
+            )
     return layer, tuple(held)
 
 

@@ -16,6 +16,7 @@ Known: TypeAlias = Callable[[Sequence[bytes]], Collection[bytes]]
 """From fingerprints to those of them that are stored with a link of this connection."""
 
 Lookup: TypeAlias = Callable[[Sequence[Record]], Sequence[Candidates]]
+"""From records to what is stored of each, in the same order."""
 
 
 def skip_unchanged(stream: Iterable[object], known: Known, salt: bytes) -> Iterator[object]:
@@ -25,6 +26,7 @@ def skip_unchanged(stream: Iterable[object], known: Known, salt: bytes) -> Itera
     so that a change of it makes every entry count as changed.
     """
     batch: list[Entry] = []
+    stream = iter(stream)
     for item in stream:
         if isinstance(item, Entry):
             batch.append(item)
@@ -33,6 +35,8 @@ def skip_unchanged(stream: Iterable[object], known: Known, salt: bytes) -> Itera
             batch = []
         if not isinstance(item, Entry):
             yield item
+        if isinstance(item, Checkpoint):
+            yield from stream  # nothing may follow: whoever drains the stream has to see that
     yield from _changed(batch, known, salt)
 
 

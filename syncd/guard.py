@@ -100,12 +100,12 @@ def review(plan: Summary, limits: Limits) -> list[Objection]:
 def allowed(limit: Limit, total: int) -> int | None:
     """Return how many of ``total`` may go at once; None is no limit.
 
-    Below 20 managed accounts a percentage is replaced by two, and never by less than it would allow.
+    Below 20 accounts a percentage allows at least two, unless it is 0.
     """
     bounds = []
     if limit.percent is not None:
         share = int(total * limit.percent / 100)
-        bounds.append(max(share, FEW_REMOVALS) if total < FEW else share)
+        bounds.append(max(share, FEW_REMOVALS) if limit.percent and total < FEW else share)
     if limit.count is not None:
         bounds.append(limit.count)
     return min(bounds, default=None)
@@ -192,6 +192,6 @@ def _platform(effect: Effect) -> Iterator[Objection]:
 
 def _changes(kind: str, count: int, managed: int, limit: Limit) -> Iterator[Objection]:
     most = allowed(limit, managed)
-    if most is not None and count > max(most, FEW_REMOVALS):
+    if most is not None and count > most:
         message = f"{count} {kind}s are planned, {managed} accounts are managed, and at most {most} may be"
         yield Objection(f"too-many-{kind}s", "run", message)

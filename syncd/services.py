@@ -13,8 +13,8 @@ class Service:
     """A platform's place in the line.
 
     ``accept`` maps attributes to the values that are let in (empty: everybody), ``kinds`` are the kinds
-    of account that it takes, ``enterprises`` None means every enterprise. ``fields`` maps each of its
-    fields to the account attribute that fills it.
+    of account that it takes, ``enterprises`` None means every enterprise. ``roles`` are all that are
+    configured, by name.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Service:
 
     @property
     def choosy(self) -> bool:
-        """Whether it depends on an account's attributes if the platform serves it."""
+        """Whether an account's attributes have a say in whether the platform serves it."""
         return bool(self.accept) or any(role.template.services is not None for role in self.roles.values())
 
 

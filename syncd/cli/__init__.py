@@ -1,1 +1,143 @@
+"""Floor 8: the command line: verbs, tables, JSON, exit codes.
 
+The modules of the verbs are imported when they are used; ``syncd --help`` knows their short texts from
+the table below and imports nothing but click.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from ..errors import SyncdError
+from .failures import PROGRAM, exit_code_of, report
+from .lazy import LazyGroup
+from .options import examples
+from .session import session_of
+
+VERBS = {
+    "init": ("syncd.cli.init", "Write a first configuration."),
+    "check": ("syncd.cli.check", "Find every mistake of the configuration at once."),
+    "preview": ("syncd.cli.syncing", "Read sources and show what would be done."),
+    "sync": ("syncd.cli.syncing", "Read sources and do what nothing objects to."),
+    "apply": ("syncd.cli.applying", "Do what preview has shown."),
+    "runs": ("syncd.cli.runs", "List the runs, or show one of them."),
+    "queue": ("syncd.cli.queue", "See to what waits for a person."),
+    "undo": ("syncd.cli.applying", "Take back what a run did."),
+    "accounts": ("syncd.cli.accounts", "List, show and change accounts."),
+    "explain": ("syncd.cli.explain", "Say why an account is as it is."),
+    "deliveries": ("syncd.cli.deliveries", "See what the platforms still have to get."),
+    "verify": ("syncd.cli.deliveries", "Compare platforms with what they should have."),
+    "retire": ("syncd.cli.applying", "Take a source out of service."),
+    "plugins": ("syncd.cli.plugins", "List the plugins, or begin a new one."),
+    "config": ("syncd.cli.config", "Show the configuration in force."),
+    "db": ("syncd.cli.db", "Back up, check, restore and prune the database."),
+    "demo": ("syncd.cli.demo", "See all of it at work, in a folder of its own."),
+}
+"""Verb -> the module that holds it, under the verb's own name, and its short help."""
+
+
+class Root(LazyGroup):
+    """The ``syncd`` command: reports every failure in words and ends with its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; whatever it raises is told to the person, without a secret in it."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort, click.ClickException, KeyboardInterrupt, EOFError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the last place where a fault can be told in words
+            report(error, debug=ctx.params.get("log_level") == "debug")
+            ctx.exit(exit_code_of(error))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a verb; one that syncd does not have may be a plugin's."""
+        found = super().get_command(ctx, cmd_name)
+        return found if found or ctx.resilient_parsing else self._of_a_plugin(ctx, cmd_name)
+
+    def _of_a_plugin(self, ctx: click.Context, name: str) -> click.Command | None:
+        """A configuration that cannot be used has no commands: then the name is simply unknown."""
+        group = click.Group(commands={one: click.Command(one) for one in self.lazy})
+        try:
+            session_of(ctx).plugins.hooks.register_commands(group)
+        except (SyncdError, OSError):
+            return None
+        return group.commands.get(name)
+
+    def main(  # type: ignore[override]  # always ends the process, whatever mode is asked for
+        self, args: Any = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run the command line and end the process."""
+        extra.pop("standalone_mode", None)
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")  # what a terminal cannot show is not an error
+        try:
+            code = super().main(args, prog_name, standalone_mode=False, **extra)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            report(error)
+            code = exit_code_of(error)
+        except click.ClickException as error:
+            error.show()
+            code = 74 if isinstance(error, click.FileError) else 64
+        except click.Abort:
+            click.echo("syncd: ended; what was not finished is taken up by the next command", err=True)
+            code = 130
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(
+    cls=Root,
+    lazy=VERBS,
+    invoke_without_command=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "syncd init                 write a configuration to begin with",
+        "syncd check --connect      every mistake at once; then ask each source and platform",
+        "syncd preview hq           what would be done",
+        "syncd apply 1              do what preview has shown as run 1",
+        "syncd queue                what waits for a person",
+    ),
+)
+@click.option(
+    "-c",
+    "--config",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="The configuration; may be given more than once. Default: $SYNCD_CONFIG, else /etc/syncd/syncd.toml.",
+)
+@click.option(
+    "--state-directory",
+    type=click.Path(path_type=Path),
+    help="Where the database lies, whatever the configuration says.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="error",
+    show_default=True,
+    envvar="SYNCD_LOG_LEVEL",
+    help="Which events are written to the standard error stream.",
+)
+@click.version_option(package_name="syncd", message="%(prog)s %(version)s")
+@click.pass_context
+def root(
+    ctx: click.Context, /, *, files: tuple[Path, ...], state_directory: Path | None, log_level: str
+) -> None:
+    """Keep the accounts of communication platforms equal to a company's own records.
+
+    Every verb takes --help, and --json for one JSON document on the standard output. See also
+    "syncd VERB --help".
+    """
+    del files, state_directory, log_level  # they stay in the context, for whoever opens a session
+    session_of(ctx)
+
+
+def main() -> None:
+    """Run ``syncd``: the entry point of the console script."""
+    root.main(prog_name=PROGRAM)

@@ -30,7 +30,7 @@ class Attribute:
 
 
 def fold(text: str) -> str:
-    """Return what two values of a key are compared by: NFKC and case folding, as RFC 8265 does for names.
+    """Return what two values of a key are compared by: NFKC and full case folding (Unicode 3.13, D146).
 
     Values that only look alike (another script, invisible characters) stay different: those are for a
     validation rule to refuse.
@@ -122,20 +122,21 @@ class Vocabulary(Mapping[str, Attribute]):
         return len(self._words)
 
     def __hash__(self) -> int:
-        return hash(tuple(self._words))
+        return hash(frozenset(self._words))
 
     def extended(self, words: Iterable[Attribute]) -> Vocabulary:
         """Return this vocabulary and ``words``; raises ValueError for a name that exists."""
         return Vocabulary([*self._words.values(), *words])
 
     def claims(self, values: Mapping[str, Value]) -> list[tuple[str, str]]:
-        """Return the (attribute, folded value) pairs that an account with ``values`` holds alone."""
+        """Return the (attribute, folded value) pairs that an account with ``values`` holds alone, each once."""
         found: list[tuple[str, str]] = []
         for name in self.keys_:
             value = values.get(name)
-            if value:
-                texts = (value,) if isinstance(value, str) else value
-                found.extend((name, fold(text)) for text in texts)
+            if value and isinstance(value, str):
+                found.append((name, fold(value)))
+            elif value:
+                found.extend(dict.fromkeys((name, fold(text)) for text in value))
         return found
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from ..guard import Limits, Summary, review
 from ..logs import bound, get_log
@@ -10,7 +11,7 @@ from ..model import Objection, Operation
 from ..store import runs
 from ..store.runs import Run
 from ..store.settling import settle_asked
-from ..store.staging import Staging
+from ..store.staging import FLUSH, Staging
 from ..store.summary import PlanView, summarise
 from .installation import Installation, services_of
 from .line import report_plan
@@ -23,7 +24,7 @@ def ask(
     *,
     kind: str,
     enterprise: str,
-    operations: Sequence[Operation],
+    operations: Iterable[Operation],
     connection: int | None = None,
     origins: Sequence[int] | None = None,
     undoes: Sequence[int] | None = None,
@@ -51,12 +52,7 @@ def ask(
     with bound(run=number):
         try:
             staging = Staging(here.database, number, connection, enterprise, here.settings.vocabulary)
-            with here.database.transaction() as conn:
-                ids = staging.add(operations, here.now())
-                for ours, origin in zip(ids, origins or (), strict=bool(origins)):
-                    conn.execute("UPDATE operations SET origin = ? WHERE id = ?", (origin, ours))
-                for ours, undone in zip(ids, undoes or (), strict=bool(undoes)):
-                    conn.execute("UPDATE operations SET undoes = ? WHERE id = ?", (undone, ours))
+            _stage(staging, operations, here.now(), origins or (), undoes or ())
             plan_hash = settle_asked(staging)
             summary = _summary(here, staging, kind)
             objections = _judged(here, number, summary, limits)
@@ -69,6 +65,24 @@ def ask(
             raise
         report_plan(run, number)
     return run
+
+
+def _stage(
+    staging: Staging,
+    operations: Iterable[Operation],
+    now: str,
+    origins: Sequence[int],
+    undoes: Sequence[int],
+) -> None:
+    """Write the operations some thousand at a time, so that it does not matter how many there are."""
+    stream, done = iter(operations), 0
+    while batch := list(islice(stream, FLUSH)):
+        with staging.database.transaction() as conn:
+            ids = staging.add(batch, now)
+            for column, others in (("origin", origins), ("undoes", undoes)):
+                pairs = zip(others[done : done + len(ids)], ids, strict=bool(others))
+                conn.executemany(f"UPDATE operations SET {column} = ? WHERE id = ?", pairs)
+        done += len(batch)
 
 
 def _summary(here: Installation, staging: Staging, kind: str) -> Summary:

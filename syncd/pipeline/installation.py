@@ -21,6 +21,7 @@ from ..mapping import mapper
 from ..model import Attribute, Entry, Value, Vocabulary
 from ..services import Service, serves
 from ..store.database import Database
+from ..store.retirement import start_anew
 from ..store.runs import Connection, connection_of
 from ..store.staging import stamp
 from ..validation import Demand
@@ -75,6 +76,7 @@ def line_of(here: Installation, name: str) -> Line:
     source = here.plugins.sources[settings.type](settings.options, context_of(here, name))
     source.select(settings.mapping.sources)
     policies = {rule.attribute: rule.policy for rule in settings.mapping.rules if rule.policy != "always"}
+    start_anew(here.database, name, settings.enterprise)
     connection = connection_of(here.database, name, settings.enterprise, settings.type, settings.formerly)
     return Line(
         settings=settings,

@@ -25,7 +25,8 @@ from ..store.runs import Run
 from ..store.settling import settle_asked
 from ..store.staging import FLUSH, Staging
 from ..store.summary import PlanView
-from .installation import Installation, fields_of, platform_of, service_of
+from .delivering import lanes_of
+from .installation import Installation, platform_of, service_of
 from .line import apply_run, report_plan
 
 CHUNK = 1000
@@ -60,14 +61,15 @@ def plan_policy(here: Installation) -> list[Run]:
     texts = policy_texts(here)
     known = policies.in_force(here.database)
     changed = {name: text for name, text in sorted(texts.items()) if known.get(name) != text}
-    lanes = [_lane(here, here.settings.platforms[name]) for name in changed]
-    planned = []
-    for enterprise in sorted(here.settings.enterprises) if changed else ():
-        run = _run_of(here, enterprise, lanes, changed)
-        if run is not None:
-            planned.append(run)
+    lanes = lanes_of(here, changed) if changed else []
+    known_runs = [
+        _run_of(here, enterprise, lanes, changed)
+        for enterprise in sorted(here.settings.enterprises if changed else ())
+    ]
+    found = [run for run in known_runs if run is not None]
+    planned = [run for run in found if run.state != "ended"]
     with here.database.transaction() as conn:
-        policies.supersede_runs(conn, here.now(), keep=[run.id for run in planned])
+        policies.supersede_open(conn, changed, [run.id for run in found], here.now())
         if not planned:
             policies.store(conn, changed, here.now())
     return planned
@@ -118,16 +120,6 @@ def _text(here: Installation, settings: PlatformSettings) -> str:
     )
 
 
-def _lane(here: Installation, settings: PlatformSettings) -> Lane:
-    platform = platform_of(here, settings)
-    return Lane(
-        name=settings.name,
-        platform=platform,
-        service=service_of(here, settings),
-        fields_of=fields_of(settings, platform),
-    )
-
-
 def _rename(here: Installation) -> None:
     known = policies.in_force(here.database)
     for name, settings in here.settings.platforms.items():
@@ -135,15 +127,12 @@ def _rename(here: Installation) -> None:
             policies.rename(here.database, settings.formerly, name)
 
 
-def _run_of(
-    here: Installation, enterprise: str, lanes: list[Lane], changed: Mapping[str, str]
-) -> Run | None:
-    """Return the enterprise's run: the one that is being applied, the open one that is the same, or a new one."""
+def _run_of(here: Installation, enterprise: str, lanes: list[Lane], changed: Mapping[str, str]) -> Run | None:
+    """Return the enterprise's run: one that is or was applied, the open one that is the same, or a new one."""
     where = "kind = 'policy' AND enterprise = ? AND state NOT IN ('failed','superseded') AND same_as IS NULL"
     last = next(iter(runs.runs(here.database, where, (enterprise,), limit=1)), None)
-    scope = encode(changed)
-    if last is not None and (last.state == "applying" or (last.state == "ended" and last.scope == scope)):
-        return last if last.state == "applying" else None  # what is applied waits for another enterprise
+    if last is not None and (last.state == "applying" or _waits_for_others(here, last, changed)):
+        return last
     effects: Effects = Counter()
     operations = _operations(here, enterprise, lanes, effects)
     first = next(operations, None)
@@ -171,6 +160,12 @@ def _run_of(
             raise
         report_plan(run, number)
     return run
+
+
+def _waits_for_others(here: Installation, run: Run, changed: Mapping[str, str]) -> bool:
+    """Say whether a run was applied whose policies are not in force yet, for another enterprise's sake."""
+    applied = run.state == "ended" and run.scope == encode(changed)
+    return applied and (run.ended_at or "") > policies.since(here.database, changed)
 
 
 def _operations(
@@ -240,12 +235,7 @@ def _ready(
         for one in objections:
             if one.scope == "removals":
                 _detain_vanishing(staging, one)
-    run = runs.ready_asked(
-        staging, plan_hash, objections, _counts(effects), origins=(), now=here.now()
-    )
-    with here.database.transaction() as conn:
-        policies.supersede_detained(conn, run, changed, here.now())
-    return run
+    return runs.ready_asked(staging, plan_hash, objections, _counts(effects), origins=(), now=here.now())
 
 
 def _judged(
@@ -271,9 +261,7 @@ def _judged(
         broken_plugins=[failure.plugin for failure in here.plugins.failures],
     )
     view = PlanView(here.database, staging.run, summary)
-    own = [
-        one for one in review(summary, Limits.unlimited())
-    ]
+    own = review(summary, Limits.unlimited())
     return sorted({*own, *here.plugins.hooks.review_plan(view, None)})
 
 

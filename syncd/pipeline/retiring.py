@@ -53,7 +53,7 @@ def retire(here: Installation, name: str, *, why: str | None = None) -> Run:
         kind="retire",
         enterprise=connection.enterprise,
         connection=connection.id,
-        operations=list(_departures(here, connection)),
+        operations=_departures(here, connection),
         why=why,
         limits=settings.limits if settings is not None else Limits(),
     )

@@ -10,6 +10,7 @@ from ..guard import Limits
 from ..model import Operation
 from ..planning import claims_of, encode, kind_of, operation, way_back
 from ..store import queue as stored
+from ..store.keeping import BLANKED
 from ..store.queue import Stored
 from ..store.runs import Run, run_of
 from ..store.standings import texts
@@ -30,7 +31,14 @@ def plan_undo(here: Installation, number: int, *, why: str | None = None) -> Run
     )
     if not done:
         raise SyncdError(f"run {number} applied nothing that could be undone")
-    undoing = ask(
+    if run.kind == "policy":
+        raise SyncdError(
+            f"run {number} came of a change of the configuration; change that back, and what follows is "
+            "planned as a run of its own"
+        )
+    if any(one.reasons == BLANKED for one in done):
+        raise SyncdError(f"the values of run {number} are no longer kept, so it cannot be undone")
+    return ask(
         here,
         kind="undo",
         enterprise=run.enterprise,
@@ -41,14 +49,6 @@ def plan_undo(here: Installation, number: int, *, why: str | None = None) -> Run
         why=why,
         limits=_limits(here, done),
     )
-    with here.database.transaction():
-        for one in done:
-            if one.connection is not None:
-                stored.decide(
-                    here.database, "undo", who=here.actor, at=here.now(), connection=one.connection,
-                    anchor=one.anchor, digest=one.digest, why=why, run=undoing.id, operation=one.id,
-                )  # fmt: skip
-    return undoing
 
 
 def _limits(here: Installation, done: list[Stored]) -> Limits | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..model import Completed, Fault, Layer, Numbers, Operation, Refused, Standing, Untouched, Vocabulary
+from ..model import Completed, Fault, Numbers, Operation, Refused, Standing, Untouched, Vocabulary
 from .operations import claims_of, encode, is_protected, kind_of, operation, permit, touched, way_back, words
 from .terms import Terms
 
@@ -30,13 +30,13 @@ def _planned(
     standing = item.standing
     if standing is None:
         return _addition(item, terms, vocabulary)
-    after_state, deleted = _state(item, standing, terms)
     before, after = touched(standing.attributes, item.values)
     # Where a link speaks alone, what the link said is what the account said.
     alone = item.layer is item.values and standing.record is standing.attributes
     replaced = dict(before) if alone else way_back(item.layer, standing.record)
-    if after_state != standing.disabled_by:
-        before["disabled_by"], after["disabled_by"] = standing.disabled_by, after_state
+    disabled_by, deleted = _state(item, standing, terms, protected)
+    if disabled_by != standing.disabled_by:
+        before["disabled_by"], after["disabled_by"] = standing.disabled_by, disabled_by
     if deleted != standing.deleted:
         before["deleted"], after["deleted"] = standing.deleted or None, deleted or None
     if item.verdict == "linked" and not (before or replaced or item.faults or standing.leaving):
@@ -44,13 +44,13 @@ def _planned(
         if item.record.enabled == standing.enabled:
             return Untouched(standing.link, item.record.fingerprint)
     kind = kind_of(before, after)
+    if permit(kind) not in terms.operations:
+        return Refused(item.record.anchor, kind)
     faults = item.faults
     if item.verdict != "linked" and is_protected(standing.attributes, protected):
         message = f"account {standing.account} is protected and is linked only by a person"
         faults += (Fault("protected", None, message, "detained"),)
-    if permit(kind) not in terms.operations:
-        return Refused(item.record.anchor, kind)
-    gains, frees = claims_of(before, after, standing.attributes, vocabulary)
+    gains, frees = claims_of(before, after, standing.attributes, vocabulary, deleted=standing.deleted)
     return operation(
         anchor=item.record.anchor,
         kind=kind,
@@ -62,7 +62,7 @@ def _planned(
         before=before,
         after=after,
         enabled=item.record.enabled,
-        owner=standing.owner if standing.link is not None else terms.owns and terms.adopt,
+        owner=_owns(standing, terms),
         fingerprint=item.record.fingerprint,
         faults=faults,
         gains=gains,
@@ -110,20 +110,28 @@ def _missing_numbers(item: Completed) -> Mapping[str, Numbers]:
     return {name: numbers for name, numbers in item.role.template.allocate.items() if name not in item.values}
 
 
-def _state(item: Completed, standing: Standing, terms: Terms) -> tuple[str | None, bool]:
-    """Decide who disables the account, and whether it is deleted, now that this entry is there."""
+def _owns(standing: Standing, terms: Terms) -> bool:
+    return standing.owner if standing.link is not None else terms.owns and terms.adopt
+
+
+def _state(
+    item: Completed, standing: Standing, terms: Terms, protected: tuple[tuple[str, str], ...]
+) -> tuple[str | None, bool]:
+    """Decide who disables the account, and whether it is deleted, now that this entry is there.
+
+    Only an owner has a say. The source disables an account when the entries of all its owners are
+    disabled; a protected account is left as it is then.
+    """
     enabled = item.record.enabled
     if enabled and not (standing.others or standing.disabled_by or standing.deleted):
         return None, False
-    owner = standing.owner if standing.link is not None else terms.owns and terms.adopt
-    disabled_by, deleted = standing.disabled_by, standing.deleted
-    if owner:
-        disabled_by, deleted = words(disabled_by, drop="missing"), False
-    own = Layer(-1, {}, owner, gone=False, enabled=enabled)
-    voices = [voice for voice in (own, *standing.others) if voice.owner and not voice.gone]
-    if voices and terms.leavers.disabled != "keep":
-        silent = not any(voice.enabled for voice in voices)
-        disabled_by = words(disabled_by, add="source") if silent else words(disabled_by, drop="source")
-        if silent and terms.leavers.disabled == "delete":
-            deleted = True
-    return disabled_by, deleted
+    if not _owns(standing, terms):
+        return standing.disabled_by, standing.deleted
+    disabled_by = words(standing.disabled_by, drop="missing")
+    if terms.leavers.disabled == "keep":
+        return disabled_by, False
+    if enabled or any(layer.enabled for layer in standing.others if layer.owner and not layer.gone):
+        return words(disabled_by, drop="source"), False
+    if is_protected(standing.attributes, protected):
+        return disabled_by, False
+    return words(disabled_by, add="source"), terms.leavers.disabled == "delete"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..model import Operation, Standing, Vocabulary, fold_layers
-from .operations import claims_of, is_protected, kind_of, operation, permit, touched, words
+from ..model import Layer, Operation, Standing, Vocabulary, fold_layers
+from .operations import claims_of, is_protected, kind_of, operation, touched, words
 from .terms import Terms
 
 
@@ -20,32 +20,32 @@ def departure(
 ) -> Operation | None:
     """Plan what becomes of an account whose entry is gone; None if nothing does.
 
-    ``way`` is ``removed`` or ``missing``. An account loses a link's layer when others still own it; it is
-    disabled or deleted only when this was its last owner, and never if it is protected.
+    ``way`` is ``removed`` or ``missing``. An account that others still own loses this link's layer, and is
+    disabled if all of them have disabled it; one that loses its last owner is disabled or deleted. A
+    protected account is neither.
     """
-    alive = [layer for layer in standing.others if not layer.gone]
-    last = standing.owner and not any(layer.owner for layer in alive)
-    before: dict[str, Any] = {}
-    after: dict[str, Any] = {}
-    if last:
+    owners = [layer for layer in standing.others if layer.owner and not layer.gone]
+    removable = "remove" in terms.operations and not is_protected(standing.attributes, protected)
+    if owners or not standing.owner:
+        before, after = _handover(standing, owners)
+        silent = standing.owner and not any(layer.enabled for layer in owners)
+        word = "source" if silent and removable and terms.leavers.disabled != "keep" else ""
+    else:
         action = terms.leavers.removed if way == "removed" else terms.leavers.missing
-        if action == "keep" or is_protected(standing.attributes, protected):
+        proven = way == "removed" and action == "keep"  # or a later read would find them missing
+        if not proven and (action == "keep" or not removable):
             return None
+        before, after = {}, {}
         if action == "delete" and not standing.deleted:
             before["deleted"], after["deleted"] = None, True
-        disabled_by = words(standing.disabled_by, add="missing")
-        if disabled_by != standing.disabled_by:
-            before["disabled_by"], after["disabled_by"] = standing.disabled_by, disabled_by
-    else:
-        values = fold_layers(standing.template, alive, standing.local)
-        before, after = touched(standing.attributes, values)
-    kind = kind_of(before, after)
-    if last and permit(kind) not in terms.operations:
-        return None
-    gains, frees = claims_of(before, after, standing.attributes, vocabulary)
+        word = "" if proven else "missing"
+    disabled_by = words(standing.disabled_by, add=word)
+    if disabled_by != standing.disabled_by:
+        before["disabled_by"], after["disabled_by"] = standing.disabled_by, disabled_by
+    gains, frees = claims_of(before, after, standing.attributes, vocabulary, deleted=standing.deleted)
     return operation(
         anchor=standing.anchor,
-        kind=kind,
+        kind=kind_of(before, after),
         account=standing.account,
         link=standing.link,
         link_action="end",
@@ -59,6 +59,14 @@ def departure(
         account_kind=standing.kind,
         seen=standing.revision,
     )
+
+
+def _handover(standing: Standing, owners: list[Layer]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what changes for an account whose last owner this is not: the layer of this link goes."""
+    if not owners and any(layer.owner for layer in standing.others):
+        return {}, {}  # all its owners are gone: a leaver keeps what was said of them
+    alive = [layer for layer in standing.others if not layer.gone]
+    return touched(standing.attributes, fold_layers(standing.template, alive, standing.local))
 
 
 def final_deletion(standing: Standing, vocabulary: Vocabulary) -> Operation:

@@ -54,7 +54,10 @@ def operation(
     reasons = encode(faults) if faults else None
     if faults:
         state = "failed" if any(fault.held == "failed" for fault in faults) else "detained"
-    told = (anchor, kind, account, link_action, record, before_text, after_text, template, enabled, reasons)
+    told = (
+        (anchor, kind, account, account_kind, link_action, owner, enabled),
+        (record, before_text, after_text, template, reasons),
+    )
     digest = blake2b(repr(told).encode("utf-8", "surrogatepass"), digest_size=16).digest()
     return Operation(
         anchor,
@@ -127,16 +130,20 @@ def claims_of(
     after: Mapping[str, Any],
     attributes: Mapping[str, Value],
     vocabulary: Vocabulary,
+    *,
+    deleted: bool = False,
 ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Return the keys that a change takes and lets go; ``attributes`` are the account's, as stored.
 
-    Deleting an account frees all its keys, bringing it back takes them all again; a change of case alone
-    does neither.
+    Deleting an account frees all its keys, bringing it back takes them all again, and one that is and
+    stays ``deleted`` has none; a change of case alone does neither.
     """
     if after.get("deleted"):
         return [], vocabulary.claims(attributes)
     if "deleted" in after:
         return vocabulary.claims({**attributes, **after}), []
+    if deleted:
+        return [], []
     gains, frees = vocabulary.claims(after), vocabulary.claims(before)
     if gains and frees:
         both = set(gains) & set(frees)

@@ -161,6 +161,17 @@ _APPLY = (
         "drop",
         "DELETE FROM links WHERE id IN (SELECT link FROM temp.chunk WHERE link_action = 'drop')",
     ),
+    # A policy touches no account: its platform looks at the account again.
+    (
+        "policy",
+        """
+        INSERT INTO remotes (platform, account, wanted)
+        SELECT json_extract(o.record, '$.platform'), c.account, c.operation
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE c.link_action = 'policy'
+        ON CONFLICT (platform, account) DO UPDATE SET
+          wanted = excluded.wanted, state = 'pending', attempts = 0, next_try = NULL, message = NULL
+        """,
+    ),
     # Keys: a freed one stays releasing until every remote of its account has confirmed.
     (
         "frees",
@@ -191,6 +202,23 @@ _APPLY = (
     (
         "undoes",
         "UPDATE operations SET undone_by = c.operation FROM temp.chunk c WHERE operations.id = c.undoes",
+    ),
+    # What was undone is not proposed again; unless that is undone in its turn.
+    (
+        "undoes",
+        """
+        INSERT INTO decisions (connection, anchor, digest, verb, who, at, why, run, operation)
+        SELECT u.connection, u.anchor, u.digest, 'undo', r.actor, :now, r.why, r.id, u.id
+        FROM temp.chunk c JOIN operations u ON u.id = c.undoes JOIN runs r ON r.id = :run
+        WHERE u.connection IS NOT NULL AND u.undoes IS NULL
+        """,
+    ),
+    (
+        "undoes",
+        """
+        UPDATE decisions SET ended_at = :now WHERE verb = 'undo' AND ended_at IS NULL AND operation IN
+          (SELECT u.undoes FROM temp.chunk c JOIN operations u ON u.id = c.undoes)
+        """,
     ),
 )
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
 
 from .database import Database
 from .runs import Run, supersede
@@ -22,6 +21,15 @@ NOT_WITHHELD = """NOT EXISTS (SELECT 1 FROM operations w WHERE w.account = r.acc
 def in_force(database: Database) -> dict[str, str]:
     """Return the text of each platform's policy, by the platform's name."""
     return dict(database.conn.execute("SELECT platform, text FROM policies").fetchall())
+
+
+def since(database: Database, platforms: Collection[str]) -> str:
+    """Return when the newest policy of these platforms came into force; "" if none of them has one."""
+    marks = json.dumps(sorted(platforms))
+    row = database.conn.execute(
+        "SELECT MAX(since) FROM policies WHERE platform IN (SELECT value FROM json_each(?))", (marks,)
+    ).fetchone()
+    return row[0] or ""
 
 
 def store(conn: sqlite3.Connection, texts: Mapping[str, str], now: str) -> None:
@@ -59,32 +67,23 @@ def rename(database: Database, old: str, new: str) -> bool:
     return True
 
 
-def supersede_runs(conn: sqlite3.Connection, now: str, keep: Collection[int] = ()) -> None:
-    """Replace the runs of kind ``policy`` that were never applied, with all that they detained."""
+def supersede_open(
+    conn: sqlite3.Connection, platforms: Collection[str], keep: Collection[int], now: str
+) -> None:
+    """Replace the runs of kind ``policy`` that were never applied, and whatever is detained of these platforms.
+
+    The runs to ``keep`` stay, with what they detained.
+    """
     rows = conn.execute(
         "SELECT id FROM runs WHERE kind = 'policy' AND state IN ('planned','held')"
     ).fetchall()
-    for (run,) in rows:
-        if run not in keep:
-            supersede(conn, run, now)
-            _supersede(conn, "run = ?", (run,), now)
-
-
-def supersede_detained(conn: sqlite3.Connection, run: Run, platforms: Iterable[str], now: str) -> None:
-    """End what earlier runs of the enterprise detained of these platforms: it is asked anew."""
-    for platform in platforms:
-        _supersede(
-            conn,
-            "json_extract(record, '$.platform') = ? AND run <> ?"
-            " AND run IN (SELECT id FROM runs WHERE enterprise = ?)",
-            (platform, run.id, run.enterprise),
-            now,
-        )
-
-
-def _supersede(conn: sqlite3.Connection, where: str, values: tuple[Any, ...], now: str) -> None:
+    outdated = [run for (run,) in rows if run not in keep]
+    for run in outdated:
+        supersede(conn, run, now)
     conn.execute(
         "UPDATE operations SET state = 'superseded', changed_at = ? WHERE state = 'detained'"
-        f" AND link_action = 'policy' AND {where}",
-        (now, *values),
+        " AND link_action = 'policy' AND (run IN (SELECT value FROM json_each(?)) OR"
+        "  (json_extract(record, '$.platform') IN (SELECT value FROM json_each(?))"
+        "   AND run NOT IN (SELECT value FROM json_each(?))))",
+        (now, json.dumps(outdated), json.dumps(sorted(platforms)), json.dumps(sorted(keep))),
     )

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from .database import Database
+from .policies import NOT_WITHHELD
 from .staging import stamp
 
 SUSPECT = 3
@@ -106,7 +107,7 @@ class Placement(NamedTuple):
     deleted_at: str | None
 
 
-_DUE = """
+_DUE = f"""
   SELECT r.account, r.wanted, r.remote_id, r.delivered, r.attempts,
     a.enterprise, a.kind, a.attributes, a.disabled_by, a.deleted_at, l.id, l.intent, l.action, l.result
   FROM remotes r JOIN accounts a ON a.id = r.account
@@ -114,6 +115,7 @@ _DUE = """
       WHERE d.account = r.account AND d.platform = r.platform ORDER BY d.id DESC LIMIT 1)
   WHERE r.platform = :platform AND r.state <> 'done' AND r.state <> 'failed'
     AND (r.next_try IS NULL OR r.next_try <= :now)
+    AND {NOT_WITHHELD}
 """
 
 
@@ -150,7 +152,7 @@ def due_of(database: Database, platform: str, now: datetime, accounts: Collectio
 def next_try(database: Database, platform: str, now: datetime) -> datetime | None:
     """Return when the next waiting row is due, if any waits beyond ``now``."""
     row = database.conn.execute(
-        "SELECT MIN(next_try) FROM remotes WHERE platform = ? AND state <> 'done' AND state = 'waiting'"
+        "SELECT MIN(next_try) FROM remotes INDEXED BY remotes_due WHERE platform = ? AND state <> 'done' AND state = 'waiting'"
         " AND next_try > ?",
         (platform, stamp(now)),
     ).fetchone()
@@ -160,7 +162,7 @@ def next_try(database: Database, platform: str, now: datetime) -> datetime | Non
 def any_open(database: Database, platform: str) -> bool:
     """Say whether anything is left that will be tried without a person."""
     row = database.conn.execute(
-        "SELECT 1 FROM remotes WHERE platform = ? AND state <> 'done' AND state <> 'failed' LIMIT 1",
+        "SELECT 1 FROM remotes INDEXED BY remotes_due WHERE platform = ? AND state <> 'done' AND state <> 'failed' LIMIT 1",
         (platform,),
     ).fetchone()
     return row is not None
@@ -169,7 +171,7 @@ def any_open(database: Database, platform: str) -> bool:
 def told(database: Database, platform: str, now: datetime) -> tuple[bool, datetime | None]:
     """Return whether the platform was unavailable when last heard of, and until when it asked to be spared."""
     row = database.conn.execute(
-        "SELECT COUNT(*), MAX(CASE WHEN message LIKE ? || '%' THEN next_try END) FROM remotes"
+        "SELECT COUNT(*), MAX(CASE WHEN message LIKE ? || '%' THEN next_try END) FROM remotes INDEXED BY remotes_due"
         " WHERE platform = ? AND state <> 'done' AND state = 'waiting' AND message LIKE 'unavailable%'",
         (_TOLD, platform),
     ).fetchone()
@@ -191,7 +193,7 @@ def contended(database: Database, platform: str) -> list[tuple[int, int, str]]:
     rows = database.conn.execute(
         """
         SELECT k.account, f.releasing, f.attribute FROM keys f
-          JOIN remotes r ON r.platform = ? AND r.account = f.releasing AND r.state <> 'done'
+          CROSS JOIN remotes r ON r.platform = ? AND r.account = f.releasing AND r.state <> 'done'
           JOIN keys k ON k.attribute = f.attribute AND k.folded = f.folded AND k.enterprise = f.enterprise
             AND k.releasing = 0 AND k.account <> f.releasing
         WHERE f.releasing <> 0 ORDER BY 1, 2, 3
@@ -234,40 +236,42 @@ def record(database: Database, platform: str, at: str, changes: Sequence[Change]
     if not changes:
         return
     with database.transaction() as conn:
-        for one in changes:
-            if one.result is not None:
-                _log(conn, platform, at, one)
+        conn.executemany(
+            "INSERT INTO deliveries (intent, platform, account, revision, action, at, result, remote_id, message)"
+            " VALUES (?,?,?,?,?,?,?,?,?)",
+            [
+                (_intent(conn, platform, at, one), platform, one.account, one.revision, one.action, at,
+                 one.result, one.remote_id, one.message)
+                for one in changes if one.result is not None
+            ],
+        )  # fmt: skip
         conn.executemany(
             """
-            UPDATE remotes SET remote_id = ?4, delivered = ?5,
-              done = CASE WHEN ?3 = 'done' THEN ?2 ELSE done END,
-              state = CASE WHEN wanted = ?2 THEN ?3 ELSE 'pending' END,
-              attempts = CASE WHEN wanted = ?2 THEN ?6 ELSE 0 END,
-              next_try = CASE WHEN wanted = ?2 THEN ?7 END,
-              message = CASE WHEN wanted = ?2 THEN ?8 END
-            WHERE platform = ?9 AND account = ?1
+            UPDATE remotes SET remote_id = :remote_id, delivered = :delivered,
+              done = CASE WHEN :state = 'done' THEN :revision ELSE done END,
+              state = CASE WHEN wanted = :revision THEN :state ELSE 'pending' END,
+              attempts = CASE WHEN wanted = :revision THEN :attempts ELSE 0 END,
+              next_try = CASE WHEN wanted = :revision THEN :next_try END,
+              message = CASE WHEN wanted = :revision THEN :message END
+            WHERE platform = :platform AND account = :account
             """,
-            [(*one[:8], platform) for one in changes],
+            [{**one._asdict(), "platform": platform} for one in changes],
         )
         conn.executemany(
-            "DELETE FROM keys WHERE releasing <> 0 AND releasing = ?1"
-            " AND NOT EXISTS (SELECT 1 FROM remotes r WHERE r.account = ?1 AND r.state <> 'done')",
-            [(one.account,) for one in changes if one.state == "done"],
+            "DELETE FROM keys WHERE releasing <> 0 AND releasing = :account"
+            " AND NOT EXISTS (SELECT 1 FROM remotes r WHERE r.account = :account AND r.state <> 'done')",
+            [{"account": one.account} for one in changes if one.state == "done"],
         )
 
 
-def _log(conn: sqlite3.Connection, platform: str, at: str, one: Change) -> None:
-    intent = one.intent
-    if intent is None:
-        intent = conn.execute(
-            "INSERT INTO deliveries (platform, account, revision, action, at) VALUES (?,?,?,?,?)",
-            (platform, one.account, one.revision, one.action, at),
-        ).lastrowid
-    conn.execute(
-        "INSERT INTO deliveries (intent, platform, account, revision, action, at, result, remote_id, message)"
-        " VALUES (?,?,?,?,?,?,?,?,?)",
-        (intent, platform, one.account, one.revision, one.action, at, one.result, one.remote_id, one.message),
-    )
+def _intent(conn: sqlite3.Connection, platform: str, at: str, one: Change) -> int | None:
+    """Return the delivery that an outcome answers; one is written if there is none."""
+    if one.intent is not None:
+        return one.intent
+    return conn.execute(
+        "INSERT INTO deliveries (platform, account, revision, action, at) VALUES (?,?,?,?,?)",
+        (platform, one.account, one.revision, one.action, at),
+    ).lastrowid
 
 
 def seed(database: Database, platform: str, enterprises: Iterable[str]) -> int:
@@ -276,12 +280,11 @@ def seed(database: Database, platform: str, enterprises: Iterable[str]) -> int:
         return conn.execute(
             """
             INSERT INTO remotes (platform, account, wanted)
-            SELECT ?1, a.id, COALESCE((SELECT MAX(o.id) FROM operations o
-              WHERE o.account = a.id AND o.state = 'applied'), a.id)
-            FROM accounts a WHERE a.deleted_at IS NULL AND a.enterprise IN (SELECT value FROM json_each(?2))
-              AND NOT EXISTS (SELECT 1 FROM remotes r WHERE r.platform = ?1 AND r.account = a.id)
+            SELECT :platform, a.id, a.revision
+            FROM accounts a WHERE a.deleted_at IS NULL AND a.enterprise IN (SELECT value FROM json_each(:enterprises))
+              AND NOT EXISTS (SELECT 1 FROM remotes r WHERE r.platform = :platform AND r.account = a.id)
             """,
-            (platform, json.dumps(sorted(enterprises))),
+            {"platform": platform, "enterprises": json.dumps(sorted(enterprises))},
         ).rowcount
 
 
@@ -304,8 +307,8 @@ def retry(database: Database, platform: str | None = None, account: int | None =
         return conn.execute(
             "UPDATE remotes SET state = 'pending', attempts = 0, next_try = NULL, message = NULL"
             " WHERE state <> 'done' AND state <> 'pending'"
-            " AND (?1 IS NULL OR platform = ?1) AND (?2 IS NULL OR account = ?2)",
-            (platform, account),
+            " AND (:platform IS NULL OR platform = :platform) AND (:account IS NULL OR account = :account)",
+            {"platform": platform, "account": account},
         ).rowcount
 
 
@@ -318,7 +321,7 @@ def pending(database: Database, now: datetime) -> Iterator[Pending]:
     )
     for *head, since in rows:
         time = _time(since) or now
-        yield Pending(*head, age=max(0.0, (now - time).total_seconds()))
+        yield Pending._make((*head, max(0.0, (now - time).total_seconds())))
 
 
 def placements(database: Database, platform: str, size: int = 500) -> Iterator[list[Placement]]:

@@ -1,10 +1,11 @@
-"""The end of a connection: what its row, its open operations and its open runs become."""
+"""The end of a connection, and its new beginning."""
 
 from __future__ import annotations
 
 import sqlite3
 
-from .runs import Run, supersede
+from .database import Database
+from .runs import Run, find_connection, supersede
 
 
 def retire_connection(conn: sqlite3.Connection, run: Run, now: str) -> bool:
@@ -33,3 +34,25 @@ def retire_connection(conn: sqlite3.Connection, run: Run, now: str) -> bool:
         (now, run.connection, run.id),
     )
     return True
+
+
+def start_anew(database: Database, name: str, enterprise: str) -> None:
+    """Let a retired connection that is configured again begin as a new one; nothing happens to others.
+
+    In its own enterprise it keeps its links, so that people come back to their accounts; in another
+    enterprise it makes room for a new connection.
+    """
+    known = find_connection(database, name)
+    if known is None or known.retired_at is None:
+        return
+    with database.transaction() as conn:
+        if known.enterprise == enterprise:
+            conn.execute(
+                "UPDATE connections SET retired_at = NULL, cursor = NULL, scope = NULL, sizes = '[]',"
+                " trusted_since = NULL WHERE id = ?",
+                (known.id,),
+            )
+        else:
+            conn.execute(
+                "UPDATE connections SET name = name || ' until ' || retired_at WHERE id = ?", (known.id,)
+            )

@@ -308,7 +308,8 @@ def _supersede_outdated(staging: Staging, settled: Settled, now: str) -> None:
     conn = staging.conn
     rows = conn.execute(
         "SELECT o.id, o.anchor, o.link_action, l.id, l.gone_at,"
-        " EXISTS (SELECT 1 FROM operations n WHERE n.run = :run AND n.anchor = o.anchor)"
+        " o.anchor IN (SELECT anchor FROM operations WHERE run = :run)"
+        " OR l.id IN (SELECT link FROM operations WHERE run = :run AND link_action = 'move')"
         " FROM operations o INDEXED BY operations_open"
         " LEFT JOIN links l ON l.connection = o.connection AND l.anchor = o.anchor"
         " WHERE o.connection = :connection AND o.state IN ('detained','failed','waiting') AND o.run <> :run"

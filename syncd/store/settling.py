@@ -13,7 +13,7 @@ from datetime import datetime
 from hashlib import blake2b, sha256
 
 from ..model import Fault, Operation, Problem
-from ..planning import Leavers, Terms, departure, encode, final_deletion
+from ..planning import Leavers, Terms, departure, encode, final_deletion, is_protected
 from .database import Database
 from .staging import Staging, stamp
 
@@ -49,14 +49,14 @@ def settle(
         _move_links(staging, removed, complete=complete)
         _one_each_way(staging)
         moved = _moved_links(staging)
-        leaving = [link for link in {*missing, *removed} if link not in moved]
-        waiting = _missing_before(staging, terms.leavers, now, counted=complete)
-        _plan_leavers(staging, {**dict.fromkeys(leaving, False), **waiting}, removed, terms, protected, now)
-        _plan_deletions(staging, terms.leavers, now)
+        leaving = dict.fromkeys([*missing, *removed], False)
+        leaving |= _missing_before(staging, terms.leavers, now, counted=complete)
+        leaving = {link: due for link, due in leaving.items() if link not in moved}
+        _plan_leavers(staging, leaving, removed, terms, protected, now)
+        _plan_deletions(staging, moved, terms, protected, now)
         ignored = _heed_decisions(staging)
         _contest_keys(staging)
-        _allocate(staging)
-        plan_hash = hash_of(staging.database, staging.run)
+        plan_hash = hash_of(staging.database, staging.run, _allocate(staging))
         kept = _keep_open(staging)
     gone_missing = tuple(link for link in missing if link not in moved and link not in removed)
     return Settled(plan_hash, complete, kept, ignored, gone_missing)
@@ -66,8 +66,7 @@ def settle_asked(staging: Staging) -> str:
     """Settle a plan that a person asked for, and return its hash."""
     with staging.database.transaction():
         _contest_keys(staging)
-        _allocate(staging)
-        return hash_of(staging.database, staging.run)
+        return hash_of(staging.database, staging.run, _allocate(staging))
 
 
 def hold(staging: Staging, operations: Iterable[int], fault: Fault) -> None:
@@ -84,9 +83,9 @@ def hold(staging: Staging, operations: Iterable[int], fault: Fault) -> None:
         conn.execute("DELETE FROM temp.claims WHERE operation = ?", (operation,))
 
 
-def hash_of(database: Database, run: int) -> str:
+def hash_of(database: Database, run: int, numbers: list[tuple[str, str, str]]) -> str:
     """Return the hash of a run's plan: the same for the same proposals, whatever their order."""
-    digest = sha256()
+    digest = sha256(encode(numbers).encode() if numbers else b"")
     for (one,) in database.conn.execute(
         "SELECT digest FROM operations WHERE run = ? ORDER BY digest", (run,)
     ):
@@ -97,7 +96,9 @@ def hash_of(database: Database, run: int) -> str:
 def _drop_doubles(staging: Staging) -> None:
     conn, run = staging.conn, staging.run
     anchors = {row[0] for row in conn.execute(
-        "SELECT anchor FROM operations WHERE run = ? GROUP BY anchor HAVING COUNT(*) > 1", (run,)
+        "SELECT anchor FROM operations WHERE run = :run GROUP BY anchor HAVING COUNT(*) > 1"
+        " UNION SELECT anchor FROM operations WHERE run = :run AND anchor IN (SELECT anchor FROM temp.told)",
+        {"run": run},
     )}  # fmt: skip
     for link in staging.sightings.doubled:
         anchors.update(row[0] for row in conn.execute("SELECT anchor FROM links WHERE id = ?", (link,)))
@@ -105,12 +106,8 @@ def _drop_doubles(staging: Staging) -> None:
         message = f"the source has the anchor {anchor!r} more than once; none of these entries was used"
         staging.problem(Problem(anchor, "duplicate_anchor", message))
         conn.execute("INSERT OR IGNORE INTO temp.told VALUES (?)", (anchor,))
-        rows = conn.execute(
-            "SELECT id FROM operations WHERE run = ? AND anchor = ?", (run, anchor)
-        ).fetchall()
-        for (operation,) in rows:
-            conn.execute("DELETE FROM temp.claims WHERE operation = ?", (operation,))
-            conn.execute("DELETE FROM operations WHERE id = ?", (operation,))
+    rows = conn.execute("SELECT id, anchor FROM operations WHERE run = ?", (run,)) if anchors else ()
+    _drop(staging, [operation for operation, anchor in rows if anchor in anchors])
 
 
 def _removed_links(staging: Staging) -> set[int]:
@@ -202,8 +199,15 @@ def _missing_before(staging: Staging, leavers: Leavers, now: datetime, *, counte
     }
 
 
-def _plan_deletions(staging: Staging, leavers: Leavers, now: datetime) -> None:
-    if leavers.delete_after is None:
+def _plan_deletions(
+    staging: Staging,
+    moved: set[int],
+    terms: Terms,
+    protected: tuple[tuple[str, str], ...],
+    now: datetime,
+) -> None:
+    delete_after = terms.leavers.delete_after
+    if delete_after is None or "remove" not in terms.operations:
         return
     rows = staging.conn.execute(
         "SELECT l.id FROM links l JOIN accounts a ON a.id = l.account WHERE l.connection = ?"
@@ -211,10 +215,10 @@ def _plan_deletions(staging: Staging, leavers: Leavers, now: datetime) -> None:
         " AND ',' || a.disabled_by || ',' LIKE '%,missing,%'"
         " AND NOT EXISTS (SELECT 1 FROM links o WHERE o.account = l.account AND o.owner = 1"
         "   AND (o.gone_at IS NULL OR o.gone_at > ?))",
-        (staging.connection, stamp(now - leavers.delete_after), stamp(now - leavers.delete_after)),
+        (staging.connection, stamp(now - delete_after), stamp(now - delete_after)),
     )
-    links = [link for (link,) in rows.fetchall() if not staging.sightings.has(link)]
-    standings = staging.standings.by_link(links)
+    links = [link for (link,) in rows.fetchall() if link not in moved and not staging.sightings.has(link)]
+    standings = [one for one in staging.standings.by_link(links) if not is_protected(one.attributes, protected)]
     staging.add([final_deletion(one, staging.vocabulary) for one in standings], stamp(now))
 
 
@@ -231,9 +235,7 @@ def _heed_decisions(staging: Staging) -> int:
     ).fetchone():
         return 0
     dropped = [row[0] for row in conn.execute(query, (run, staging.connection)).fetchall()]
-    for operation in dropped:
-        conn.execute("DELETE FROM temp.claims WHERE operation = ?", (operation,))
-        conn.execute("DELETE FROM operations WHERE id = ?", (operation,))
+    _drop(staging, dropped)
     return len(dropped)
 
 
@@ -293,17 +295,22 @@ def _held_elsewhere(staging: Staging) -> list[tuple[int, str, str]]:
     ]
 
 
-def _allocate(staging: Staging) -> None:
-    """Give numbers to new accounts, in the order of their anchors: ascending, skipping what is in use."""
+def _allocate(staging: Staging) -> list[tuple[str, str, str]]:
+    """Give numbers to new accounts, in the order of their anchors: ascending, skipping what is in use.
+
+    Returns (anchor, attribute, number). A number is part of the plan, and not of the proposal's digest:
+    a proposal is the same one whatever number is free.
+    """
     conn = staging.conn
     rows = conn.execute(
-        "SELECT n.operation, n.attribute, n.first, n.last, n.width, o.after, o.template, o.digest"
+        "SELECT n.operation, n.attribute, n.first, n.last, n.width, o.anchor, o.after, o.template"
         " FROM temp.numbers n JOIN operations o ON o.id = n.operation"
         " WHERE o.run = ? AND o.state = 'planned' ORDER BY o.anchor, n.attribute",
         (staging.run,),
     ).fetchall()
     following: dict[tuple[str, int, int], int] = {}
-    for operation, attribute, first, last, width, after, template, digest in rows:
+    given: list[tuple[str, str, str]] = []
+    for operation, attribute, first, last, width, anchor, after, template in rows:
         span = (attribute, first, last)
         number = _free_number(staging, attribute, following.get(span, first), last, width)
         if number is None:
@@ -312,15 +319,16 @@ def _allocate(staging: Staging) -> None:
             continue
         following[span] = int(number) + 1
         conn.execute(
-            "UPDATE operations SET after = ?, template = ?, digest = ? WHERE id = ?",
+            "UPDATE operations SET after = ?, template = ? WHERE id = ?",
             (
                 encode({**json.loads(after), attribute: number}),
                 encode({**json.loads(template or "{}"), attribute: number}),
-                blake2b(digest + number.encode(), digest_size=16).digest(),
                 operation,
             ),
         )
         conn.execute("INSERT INTO temp.claims VALUES (?,?,?,1)", (operation, attribute, number))
+        given.append((anchor, attribute, number))
+    return given
 
 
 def _free_number(staging: Staging, attribute: str, start: int, last: int, width: int) -> str | None:
@@ -351,8 +359,14 @@ def _keep_open(staging: Staging) -> int:
     for old, new, old_state, new_state in rows:
         if old_state == "waiting" and new_state == "planned":
             continue
-        conn.execute("DELETE FROM temp.claims WHERE operation = ?", (new,))
-        conn.execute("DELETE FROM operations WHERE id = ?", (new,))
+        _drop(staging, [new])
         conn.execute("INSERT INTO temp.kept VALUES (?)", (old,))
         kept += 1
     return kept
+
+
+def _drop(staging: Staging, operations: Iterable[int]) -> None:
+    """Take staged operations back, and the keys that they asked for."""
+    for operation in operations:
+        staging.conn.execute("DELETE FROM temp.claims WHERE operation = ?", (operation,))
+        staging.conn.execute("DELETE FROM operations WHERE id = ?", (operation,))

@@ -1,144 +1,15 @@
-"""Floor 3: the rules that judge a finished record, and a platform's demands on its fields.
-
-A test's message never repeats the value: it may be a secret.
-"""
+"""The rules that ship: each is a test of one value, and none repeats the value, which may be a secret."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TypeAlias
 
-from .connector import Field
-from .model import Completed, Fault, Value
-
 Test: TypeAlias = Callable[[str], str | None]
 """From one value to None, or to what is wrong with it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """What one attribute of a finished record must satisfy."""
-
-    attribute: str
-    required: bool = False
-    tests: tuple[Test, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """What one platform demands of the accounts that it serves.
-
-    ``serves`` says of (kind, values) whether it does; ``fields_of`` makes its fields from the values, and
-    raises ValueError where it cannot.
-    """
-
-    platform: str
-    serves: Callable[[str, Mapping[str, Value]], bool]
-    fields: Mapping[str, Field]
-    fields_of: Callable[[Mapping[str, Value]], dict[str, Value]]
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """The locations and departments that are configured; an empty set lets everything in."""
-
-    locations: frozenset[str] = frozenset()
-    departments: frozenset[str] = frozenset()
-
-
-def validate(
-    stream: Iterable[object],
-    checks: tuple[Check, ...],
-    demands: tuple[Demand, ...],
-    places: Places,
-    kind: str,
-) -> Iterator[object]:
-    """Judge each Completed: the connection's rules, the places that exist, what its platforms demand.
-
-    What was wrong before the change and is not touched by it is not held against it.
-    """
-    if not (checks or demands or places.locations or places.departments):
-        yield from stream
-        return
-    for item in stream:
-        if isinstance(item, Completed):
-            was = item.standing.attributes if item.standing is not None else {}
-            if item.values != was:
-                faults = [*judge(item.values, checks), *_placed(item.values, places)]
-                faults += _demanded(item.values, demands, item.standing.kind if item.standing else kind)
-                if faults:
-                    item = item._replace(faults=(*item.faults, *faults))
-        yield item
-
-
-def _placed(values: Mapping[str, Value], places: Places) -> Iterator[Fault]:
-    for name, known in (("location", places.locations), ("department", places.departments)):
-        value = values.get(name)
-        if known and value is not None and value not in known:
-            message = f"{name} {value!r} is not configured; add it there, or mend it in the source"
-            yield Fault(f"{name}_unknown", name, message, "detained")
-
-
-def _demanded(values: Mapping[str, Value], demands: tuple[Demand, ...], kind: str) -> Iterator[Fault]:
-    for demand in demands:
-        if demand.serves(kind, values):
-            try:
-                fields = demand.fields_of(values)
-            except ValueError as error:
-                yield Fault("transform", None, f"platform {demand.platform}: {error}")
-                continue
-            for fault in fits(demand.fields, fields):
-                yield fault._replace(message=f"platform {demand.platform}: {fault.message}")
-
-
-def judge(values: Mapping[str, Value], checks: tuple[Check, ...]) -> list[Fault]:
-    """Return every fault of ``values``: ``required`` for what is missing, ``invalid`` for the rest."""
-    faults: list[Fault] = []
-    for check in checks:
-        name = check.attribute
-        texts = _texts(values.get(name))
-        if check.required and not texts:
-            message = f"{name} is required and has no value; fill it in the source, or map a default"
-            faults.append(Fault("required", name, message))
-        for text in texts:
-            wrong = (test(text) for test in check.tests)
-            faults.extend(Fault("invalid", name, f"{name} {message}") for message in wrong if message)
-    return faults
-
-
-def fits(fields: Mapping[str, Field], values: Mapping[str, Value]) -> list[Fault]:
-    """Return why a platform with ``fields`` cannot take ``values`` (field -> value).
-
-    The codes are ``required``, ``too_many``, ``too_long`` and ``invalid``; a fault's attribute is the
-    field. The messages do not name the platform: the caller does.
-    """
-    return [
-        Fault(code, name, f"field {name} {message}")
-        for name, field in fields.items()
-        for code, message in _misfits(field, _texts(values.get(name)))
-    ]
-
-
-def _misfits(field: Field, texts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    if not texts and field.required:
-        yield "required", f"is required and has no value; map something to it ({field.attribute} by default)"
-    if len(texts) > 1 and not field.many:
-        yield "too_many", f"takes one value, there are {len(texts)}; map one of them, or join them"
-    for text in texts:
-        if field.limit is not None and len(text) > field.limit:
-            yield "too_long", f"takes at most {field.limit} characters, the value has {len(text)}"
-        if field.pattern is not None and (wrong := pattern(field.pattern)(text)):
-            yield "invalid", wrong
-
-
-def _texts(value: Value | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return tuple(filter(None, (value,) if isinstance(value, str) else value))
 
 
 @lru_cache(maxsize=256)

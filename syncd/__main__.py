@@ -1,0 +1,5 @@
+"""``python -m syncd`` is ``syncd``."""
+
+from .cli import main
+
+main()

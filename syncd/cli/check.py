@@ -1,0 +1,210 @@
+"""The verb ``check``: everything that is wrong, at once, before anything is started."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from .failures import exit_code_of, worst
+from .options import examples, json_option
+from .output import counted, say, shown, write, write_json
+from .session import Session, session_of
+
+if TYPE_CHECKING:
+    from ..config import Settings
+    from ..config.settings import PlatformSettings, SourceSettings
+    from ..connector import Connector
+
+_PRIVATE = 0o077
+
+
+class Finding(NamedTuple):
+    """One thing to tell of what was looked at; a problem has the exit code that goes with it."""
+
+    about: str
+    message: str
+    code: int = 0
+
+
+@click.command(
+    epilog=examples(
+        "syncd check                           files, plugins, secrets, state directory",
+        "syncd check --connect                 and ask each source and platform",
+        "syncd --config draft.toml check       before it is put in place",
+    )
+)
+@click.option("--connect", is_flag=True, help="Also speak to every source and platform.")
+@json_option
+@click.pass_context
+def check(ctx: click.Context, /, *, connect: bool, as_json: bool) -> None:
+    """Find every mistake of the configuration at once, each with file and line.
+
+    Ends with 78 for the configuration, 77 where a password or a right is missing, 69 where something
+    does not answer, 0 if all is well. Works while another process is at work, and changes nothing.
+    """
+    found: list[Finding] = []
+    for one in _findings(session_of(ctx), connect=connect):
+        found.append(one)
+        if not as_json and (one.code or connect):
+            write(f"{'! ' if one.code else '  '}{one.about}: {shown(one.message)}")
+    problems = [one for one in found if one.code]
+    if as_json:
+        write_json(
+            {
+                "problems": [
+                    {"about": one.about, "message": one.message, "exit_code": one.code} for one in problems
+                ],
+                "notes": [{"about": one.about, "message": one.message} for one in found if not one.code],
+            }
+        )
+    else:
+        if not connect:
+            for one in found:
+                if not one.code:
+                    say(f"note: {one.about}: {shown(one.message)}")
+        say(counted(len(problems), "problem") if problems else "no problem was found")
+    ctx.exit(worst([one.code for one in problems]))
+
+
+def _findings(session: Session, *, connect: bool) -> Iterator[Finding]:
+    from ..errors import ConfigError
+
+    for failure in session.plugins.failures:
+        yield Finding("plugin", str(failure), exit_code_of(failure))
+    for warning in session.plugins.warnings:
+        yield Finding("plugin", warning)
+    try:
+        settings = session.settings
+    except ConfigError as error:
+        for problem in error.problems:
+            yield Finding("configuration", _redacted(problem), error.exit_code)
+        return
+    yield from _state(session)
+    for kind, one in _connectors(settings):
+        about = f"{kind} {one.name}"
+        yield from _secrets(session, about, one.options)
+        yield from _tried(session, kind, one, connect=connect)
+
+
+def _redacted(text: str) -> str:
+    from ..logs import redact
+
+    return redact(text)
+
+
+def _connectors(settings: Settings) -> Iterator[tuple[str, SourceSettings | PlatformSettings]]:
+    yield from (("source", one) for one in settings.sources.values())
+    yield from (("platform", one) for one in settings.platforms.values())
+
+
+def _state(session: Session) -> Iterator[Finding]:
+    """Look at the state directory and at the database in it, as their owner would find them."""
+    from ..errors import StoreError
+    from ..store.database import VERSION, open_reading
+
+    place, about = session.settings.state_directory, "state directory"
+    try:
+        status = place.stat()
+    except FileNotFoundError:
+        yield Finding(about, f"{place} does not exist yet; the first preview or sync makes it")
+        return
+    except OSError as error:
+        yield Finding(about, f"{place} cannot be looked at: {error.strerror}", 77)
+        return
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid != os.geteuid():
+        yield Finding(about, f"{place} belongs to user {status.st_uid}, and this is {os.geteuid()}", 77)
+    elif mode & _PRIVATE:
+        yield Finding(about, f"{place} can be entered by others (mode {mode:04o}): chmod 700 it", 77)
+    if not session.database.exists():
+        return
+    try:
+        database = open_reading(session.database)
+        version = database.conn.execute("PRAGMA user_version").fetchone()[0]
+        database.close()
+    except (StoreError, OSError) as error:
+        yield Finding("database", str(error), 74)
+        return
+    if version > VERSION:
+        message = f"{session.database} was written by a newer syncd (schema {version}, this knows {VERSION})"
+        yield Finding("database", message, 74)
+
+
+def _secrets(session: Session, about: str, options: Any) -> Iterator[Finding]:
+    from ..config import places_of
+    from ..errors import SyncdError
+
+    resolve = session.secret()
+    for reference in dict.fromkeys(references_of(options)):
+        place = places_of(session.settings, reference)
+        if reference.startswith("credential:") and not session.environ.get("CREDENTIALS_DIRECTORY"):
+            yield Finding(
+                about, f"{reference} cannot be looked at here: systemd passes it to the service alone"
+            )
+            continue
+        try:
+            resolve(reference)
+        except SyncdError as error:
+            yield Finding(about, _redacted(f"{place}: {error}" if place else str(error)), exit_code_of(error))
+
+
+def references_of(options: Any, *, secret: bool = False) -> Iterator[str]:
+    """Yield the references to secrets that options hold: in secret fields, and in those named like one."""
+    from pydantic import BaseModel, SecretStr
+
+    from ..config.words import is_secret_key
+
+    if isinstance(options, SecretStr):
+        yield options.get_secret_value()
+    elif isinstance(options, str):
+        if secret:
+            yield options
+    elif isinstance(options, BaseModel | Mapping):
+        for name, value in dict(options).items():
+            yield from references_of(value, secret=is_secret_key(name))
+    elif isinstance(options, Iterable):
+        for value in options:
+            yield from references_of(value, secret=secret)
+
+
+def _tried(
+    session: Session, kind: str, settings: SourceSettings | PlatformSettings, *, connect: bool
+) -> Iterator[Finding]:
+    """Make a connector and, if it is to ``connect``, open it and let it check itself."""
+    from ..errors import SyncdError
+
+    about = f"{kind} {settings.name}"
+    try:
+        connector = _made(session, kind, settings)
+        if connect:
+            yield from (Finding(about, _redacted(line)) for line in _asked(connector.open, connector))
+    except SyncdError as error:
+        yield Finding(about, _redacted(str(error)), exit_code_of(error))
+    except Exception as error:  # noqa: BLE001 - a plugin's own error must not hide what is wrong elsewhere
+        message = f"the plugin of type {settings.type!r} raised {type(error).__name__}: {error}"
+        yield Finding(about, _redacted(message), exit_code_of(error))
+
+
+def _made(session: Session, kind: str, settings: SourceSettings | PlatformSettings) -> Connector:
+    from ..connector import Context, Source
+    from ..logs import get_log
+
+    context = Context(settings.name, get_log(f"connector.{settings.name}"), session.secret())
+    types = session.plugins.sources if kind == "source" else session.plugins.platforms
+    connector = types[settings.type](settings.options, context)
+    if isinstance(connector, Source):
+        connector.select(settings.mapping.sources)
+    return connector
+
+
+def _asked(open_it: Callable[[], None], connector: Connector) -> Iterator[str]:
+    try:
+        open_it()
+        yield from connector.check()
+        yield "answers"
+    finally:
+        connector.close()

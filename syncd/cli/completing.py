@@ -1,0 +1,63 @@
+"""Names and numbers for the shell's tab completion: from the files and the database, never the network.
+
+Whatever goes wrong here completes nothing, and says nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..config.document import Document
+
+_MOST_RUNS = 50
+
+
+def source_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a configured source."""
+    return _tables(ctx, parameter, "source", incomplete)
+
+
+def platform_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a configured platform."""
+    return _tables(ctx, parameter, "platform", incomplete)
+
+
+def run_numbers(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the number of a run, the newest first."""
+    del parameter
+    with suppress(Exception):  # a completion that raises would be printed into the person's command line
+        return [number for number in _runs(ctx) if number.startswith(incomplete)]
+    return []
+
+
+def _tables(ctx: click.Context, parameter: click.Parameter, key: str, incomplete: str) -> list[str]:
+    taken = ctx.params.get(parameter.name or "") or ()
+    with suppress(Exception):  # as above
+        names = sorted(_document(ctx).tables(key))
+        return [name for name in names if name.startswith(incomplete) and name not in taken]
+    return []
+
+
+def _document(ctx: click.Context) -> Document:
+    from ..config.files import read
+
+    files: Any = ctx.find_root().params.get("files")
+    return read(files or None, os.environ)
+
+
+def _runs(ctx: click.Context) -> Iterator[str]:
+    from ..store.database import open_reading
+    from .session import DATABASE
+
+    told = ctx.find_root().params.get("state_directory") or _document(ctx).tree.get("state_directory")
+    folder = Path(told or os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or "/var/lib/syncd")
+    with closing(open_reading(folder / DATABASE)) as database:
+        rows = database.conn.execute("SELECT id FROM runs ORDER BY id DESC LIMIT ?", (_MOST_RUNS,))
+        yield from [str(number) for (number,) in rows]

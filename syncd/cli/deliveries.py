@@ -1,0 +1,271 @@
+"""The verbs ``deliveries`` and ``verify``: what platforms have to get, and whether they have it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .completing import platform_names
+from .failures import Refused, exit_code_of, report, worst
+from .lazy import LazyGroup
+from .options import examples, json_option
+from .output import age_text, counted, shown, table, when, write, write_json
+from .progress import progress
+from .session import Session, session_of
+
+if TYPE_CHECKING:
+    from ..distribution import LaneReport
+    from ..pipeline.installation import Installation
+
+DIFFERS = 65
+"""Exit code of ``verify`` when a platform is not as it should be."""
+
+_STOPPED = {
+    "unavailable": 69,
+    "breaker": 69,
+    "busy": 69,
+    "denied": 77,
+    "plugin": 70,
+    "stopping": 75,
+    "deadline": 75,
+}
+_REPAIRABLE = frozenset({"missing", "different", "unwanted"})
+
+
+def deliver_all(here: Installation, *, quiet: bool) -> list[dict[str, Any]]:
+    """Bring the platforms to what is wanted; return a document for each, and write it unless ``quiet``."""
+    from ..pipeline.delivering import deliver
+    from ..pipeline.policy import unsettled
+
+    with progress(here, "to platforms", quiet=quiet) as beat:
+        done = deliver(here, beat)
+    documents = [_document(one) for one in done.values()]
+    documents += [_closed(name) for name in unsettled(here)]
+    if not quiet:
+        for one in documents:
+            _print(here, one)
+    return documents
+
+
+def _document(one: LaneReport) -> dict[str, Any]:
+    code = DIFFERS if one.failed else 0
+    if one.stopped or one.waiting:
+        code = max(code, _STOPPED.get(one.stopped, 69))
+    return {
+        "platform": one.platform,
+        **{name: getattr(one, name) for name in _NUMBERS},
+        "stopped": one.stopped or None,
+        "until": None if one.until is None else one.until.isoformat(timespec="seconds"),
+        "message": one.message or None,
+        "exit_code": code,
+    }
+
+
+_NUMBERS = ("confirmed", "unchanged", "failed", "waiting", "held")
+
+
+def _closed(name: str) -> dict[str, Any]:
+    message = "nothing is delivered until what the configuration changed is applied: syncd runs --state held"
+    return {
+        "platform": name,
+        **dict.fromkeys(_NUMBERS, 0),
+        "stopped": "policy",
+        "until": None,
+        "message": message,
+        "exit_code": 3,
+    }
+
+
+def _print(here: Installation, one: dict[str, Any]) -> None:
+    told = ", ".join(
+        f"{one[name]} {name}" for name in ("confirmed", "failed", "waiting", "held") if one[name]
+    )
+    if one["stopped"]:
+        until = f" until {when(one['until'], here.settings.timezone)}" if one["until"] else ""
+        told = ", ".join(filter(None, [told, f"stopped{until}: {one['stopped']}"]))
+    if told:
+        message = f": {shown(one['message'])}" if one["message"] else ""
+        write(f"platform {one['platform']}: {told}{message}")
+    if one["failed"] or one["waiting"]:
+        write("  see to them: syncd deliveries list")
+
+
+deliveries = LazyGroup(
+    "deliveries",
+    default="list",
+    lazy={
+        "list": (f"{__name__}:list_", "List what is not delivered yet, and why."),
+        "retry": (f"{__name__}:retry", "Try failed and waiting deliveries again, at once."),
+    },
+    help="""See what the platforms still have to get.
+
+    A platform is brought to a state: of each account it gets what is wanted now, not every step on the
+    way. Without a command: list.""",
+    epilog=examples(
+        "syncd deliveries", "syncd deliveries list --platform phonebook", "syncd deliveries retry"
+    ),
+)
+
+
+@click.command(
+    "list", epilog=examples("syncd deliveries list", "syncd deliveries list --platform phonebook --json")
+)
+@click.option("--platform", metavar="NAME", shell_complete=platform_names, help="Only of this platform.")
+@json_option
+@click.pass_context
+def list_(ctx: click.Context, /, *, platform: str | None, as_json: bool) -> None:
+    """List what is not delivered yet, and why. Works while another process is at work."""
+    here = session_of(ctx).reading
+    found = _pending(here, platform)
+    if as_json:
+        write_json({"deliveries": list(found)})
+        return
+    zone = here.settings.timezone
+    table(
+        ("platform", "account", "who", "state", "attempts", "age", "next try", "message"),
+        (
+            (
+                one["platform"],
+                one["account"],
+                one["who"],
+                one["state"],
+                one["attempts"],
+                age_text(one["age_seconds"]),
+                when(one["next_try"], zone),
+                one["message"],
+            )
+            for one in found
+        ),
+        empty="every platform has what it should have",
+    )
+
+
+def _pending(here: Installation, platform: str | None) -> Iterator[dict[str, Any]]:
+    from ..distribution import pending
+    from .documents import attributes_of, label
+
+    for one in pending(here.database, here.clock()):
+        if platform in (None, one.platform):
+            yield {
+                "platform": one.platform,
+                "account": one.account,
+                "who": label(attributes_of(here, [one.account]).get(one.account, {})),
+                "state": one.state,
+                "revision": one.wanted,
+                "attempts": one.attempts,
+                "next_try": one.next_try,
+                "age_seconds": int(one.age),
+                "message": one.message,
+            }
+
+
+@click.command(epilog=examples("syncd deliveries retry", "syncd deliveries retry phonebook --account ada"))
+@click.argument("platform", required=False, shell_complete=platform_names)
+@click.option(
+    "--account", metavar="ACCOUNT", help="Only of this account: a number, or a key such as its login."
+)
+@json_option
+@click.pass_context
+def retry(ctx: click.Context, /, *, platform: str | None, account: str | None, as_json: bool) -> None:
+    """Try failed and waiting deliveries of PLATFORM (or of all) again, at once."""
+    from ..distribution import retry as try_again
+    from ..pipeline.people import find_account
+
+    session = session_of(ctx)
+    _require_platforms(session, () if platform is None else (platform,))
+    here = session.writing("deliveries retry")
+    number = None if account is None else find_account(here, account)
+    count = try_again(here.database, platform, number)
+    if not as_json:
+        write(f"{counted(count, 'delivery', 'deliveries')} tried again")
+    documents = deliver_all(here, quiet=as_json)
+    if as_json:
+        write_json({"retried": count, "deliveries": documents})
+    ctx.exit(worst([one["exit_code"] for one in documents]))
+
+
+def _require_platforms(session: Session, names: tuple[str, ...]) -> None:
+    configured = session.settings.platforms
+    unknown = [name for name in names if name not in configured]
+    if unknown:
+        known = ", ".join(sorted(configured)) or "none"
+        raise Refused(
+            f"there is no platform {', '.join(unknown)} in the configuration; configured are: {known}"
+        )
+
+
+@click.command(
+    epilog=examples(
+        "syncd verify                       every platform",
+        "syncd verify phonebook --repair    and deliver again what differs",
+    )
+)
+@click.argument("platforms", nargs=-1, shell_complete=platform_names)
+@click.option("--repair", is_flag=True, help="Deliver again what is missing, different or unwanted.")
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, /, *, platforms: tuple[str, ...], repair: bool, as_json: bool) -> None:
+    """Compare PLATFORMS (all if none is named) with what was delivered to them.
+
+    What is still to be delivered is passed over. Ends with 65 if anything differs. What is there and
+    unknown to syncd is only told: syncd never removes what it did not bring.
+    """
+    session = session_of(ctx)
+    _require_platforms(session, platforms)
+    here = session.writing("verify") if repair else session.reading
+    codes: list[int] = [0]
+    documents: list[dict[str, Any]] = []
+    for name, found in _verified(here, platforms, codes):
+        documents.append({"platform": name, "differences": found})
+        if not as_json:
+            _print_differences(here, name, found)
+    if repair:
+        delivered = _repair(here, documents, quiet=as_json)
+        codes += [one["exit_code"] for one in delivered]
+    elif any(one["kind"] != "unverifiable" for document in documents for one in document["differences"]):
+        codes.append(DIFFERS)
+    if as_json:
+        write_json({"platforms": documents, **({"deliveries": delivered} if repair else {})})
+    ctx.exit(worst(codes))
+
+
+def _verified(
+    here: Installation, names: tuple[str, ...], codes: list[int]
+) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    from ..errors import SyncdError
+    from ..pipeline.delivering import verify_platforms
+
+    for name, differences in verify_platforms(here, names):
+        try:
+            found = [one._asdict() for one in differences]
+        except SyncdError as error:
+            report(error, about=name)
+            codes.append(exit_code_of(error))
+        else:
+            yield name, found
+
+
+def _print_differences(here: Installation, name: str, found: list[dict[str, Any]]) -> None:
+    from .documents import attributes_of, label
+
+    if not found:
+        write(f"platform {name}: as it should be")
+        return
+    known = attributes_of(here, {one["account"] for one in found if one["account"] is not None})
+    if any(one["kind"] != "unverifiable" for one in found):
+        write(f"platform {name}: {counted(len(found), 'difference')}")
+    for one in found:
+        who = label(known.get(one["account"], {})) or one["remote_id"]
+        about = "" if one["kind"] == "unverifiable" else f"{shown(who)}: "
+        write(f"  {one['kind']}  {about}{shown(one['message'])}")
+
+
+def _repair(here: Installation, documents: list[dict[str, Any]], *, quiet: bool) -> list[dict[str, Any]]:
+    from ..distribution import want_again
+
+    for one in documents:
+        accounts = [found["account"] for found in one["differences"] if found["kind"] in _REPAIRABLE]
+        want_again(here.database, one["platform"], accounts)
+    return deliver_all(here, quiet=quiet)

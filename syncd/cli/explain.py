@@ -1,0 +1,156 @@
+"""The verb ``explain``: why an account says what it says, and what is still to come."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .account_lists import link_lines, links_of, print_remotes, remotes_of, state_of
+from .documents import attributes_of, label, masked, operation_documents
+from .failures import Refused
+from .options import examples, json_option
+from .output import heading, pairs, shown, when, write, write_json
+from .plans import print_operation
+from .session import session_of
+
+if TYPE_CHECKING:
+    from ..pipeline.explaining import Explained
+    from ..pipeline.installation import Installation
+
+
+@click.command(
+    epilog=examples(
+        "syncd explain ada                everything",
+        "syncd explain ada email          one attribute: who says what, who won, since when",
+        "syncd explain 4711 --json",
+    )
+)
+@click.argument("account")
+@click.argument("attribute", required=False)
+@json_option
+@click.pass_context
+def explain(ctx: click.Context, /, *, account: str, attribute: str | None, as_json: bool) -> None:
+    """Say why ACCOUNT is as it is: every value, every layer that speaks of it, and which one won.
+
+    Layers, from the weakest: the template at its making, the sources (the first of the enterprise is the
+    strongest), a person's word. ACCOUNT is a number, or the value of a key such as login or email.
+    """
+    from ..pipeline.people import find_account
+
+    here = session_of(ctx).reading
+    document = _document(here, find_account(here, account), attribute)
+    if as_json:
+        write_json(document)
+    else:
+        _print(here, document, whole=attribute is None)
+
+
+def _document(here: Installation, number: int, attribute: str | None) -> dict[str, Any]:
+    from ..pipeline.explaining import explain as explain_account
+
+    explained = explain_account(here, number)
+    if attribute is not None:
+        explained = [one for one in explained if one.attribute == attribute]
+        if not explained:
+            raise Refused(
+                f"nobody says anything of {attribute!r} of account {number}; syncd explain {number}"
+            )
+    row = here.database.conn.execute(
+        "SELECT enterprise, kind, disabled_by, deleted_at FROM accounts WHERE id = ?", (number,)
+    ).fetchone()
+    return {
+        "account": number,
+        "who": label(attributes_of(here, [number]).get(number, {})),
+        "enterprise": row[0],
+        "kind": row[1],
+        "disabled_by": row[2].split(",") if row[2] else [],
+        "deleted_at": row[3],
+        "attributes": [_explained(here, one) for one in explained],
+        "links": links_of(here, number),
+        "open": _open(here, number),
+        "decisions": _decisions(here, number),
+        "platforms": remotes_of(here, number),
+    }
+
+
+def _explained(here: Installation, one: Explained) -> dict[str, Any]:
+    secrets = here.settings.vocabulary.secrets
+    return {
+        "attribute": one.attribute,
+        "value": masked(one.attribute, one.value, secrets),
+        "layers": [
+            {**voice._asdict(), "value": masked(one.attribute, voice.value, secrets)} for voice in one.voices
+        ],
+        "operation": one.operation,
+        "run": one.run,
+        "at": one.at,
+    }
+
+
+def _open(here: Installation, number: int) -> list[dict[str, Any]]:
+    """Return the operations that wait: of the account, and of the entries that it is linked to."""
+    from ..store import queue as stored
+
+    found = stored.operations(
+        here.database,
+        f"{stored.WAITS} AND (o.account = ? OR EXISTS"
+        " (SELECT 1 FROM links l WHERE l.account = ? AND l.connection = o.connection AND l.anchor = o.anchor))",
+        (number, number),
+    )
+    return operation_documents(here, found)
+
+
+def _decisions(here: Installation, number: int) -> list[dict[str, Any]]:
+    from ..store.queue import decisions
+
+    found = decisions(
+        here.database,
+        "EXISTS (SELECT 1 FROM links l WHERE l.account = ? AND l.connection = d.connection"
+        " AND l.anchor = d.anchor) OR d.operation IN (SELECT id FROM operations WHERE account = ?)",
+        (number, number),
+    )
+    return [one._asdict() for one in found]
+
+
+def _print(here: Installation, document: dict[str, Any], *, whole: bool) -> None:
+    zone = here.settings.timezone
+    heading(f"account {document['account']}: {document['who'] or 'without a name'}, {state_of(document)}")
+    for one in document["attributes"]:
+        _print_attribute(here, one)
+    if not whole:
+        return
+    for link in document["links"]:
+        heading(f"linked to {link['connection']}")
+        pairs(link_lines(here, link), indent=2)
+    if document["open"]:
+        heading("waits")
+    for operation in document["open"]:
+        print_operation(operation)
+    if document["decisions"]:
+        heading("decisions")
+    for one in document["decisions"]:
+        ended = ", ended" if one["ended_at"] else ""
+        why = f": {shown(one['why'])}" if one["why"] else ""
+        write(f"  {one['verb']} by {one['who']}, {when(one['at'], zone)}{ended}{why}")
+    print_remotes(document["platforms"])
+
+
+def _print_attribute(here: Installation, one: dict[str, Any]) -> None:
+    zone = here.settings.timezone
+    since = ""
+    if one["operation"] is not None:
+        since = f"   (operation {one['operation']} of run {one['run']}, {when(one['at'], zone)})"
+    write(f"  {one['attribute']}: {shown(one['value'])}{since}")
+    for layer in one["layers"]:
+        mark = "*" if layer["won"] else " "
+        mapped = f"   <- {_mapping(layer['mapping'])}" if layer["mapping"] else ""
+        write(f"    {mark} {layer['layer']}: {shown(layer['value'])}{mapped}")
+
+
+def _mapping(text: str) -> str:
+    try:
+        return shown(json.loads(text))
+    except ValueError:
+        return shown(text)

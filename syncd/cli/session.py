@@ -1,0 +1,166 @@
+"""What a command works with: configuration, plugins and database, each opened when it is first needed."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ..config import Settings
+    from ..pipeline.installation import Installation
+    from ..plugins import Plugins
+    from ..store.database import Database
+
+DATABASE = "syncd.db"
+"""Name of the database within the state directory."""
+
+
+def now() -> datetime:
+    """Return the time; every command asks here, and nowhere else."""
+    return datetime.now(UTC)
+
+
+class Session:
+    """One command's way to everything; what was opened is closed with it.
+
+    ``files`` None: what ``SYNCD_CONFIG`` names, else the usual file. ``state_directory`` beats the
+    configuration's own.
+    """
+
+    def __init__(
+        self,
+        files: tuple[Path, ...] | None,
+        state_directory: Path | None = None,
+        log_level: str = "error",
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.files = files
+        self.log_level = log_level
+        self.environ = os.environ if environ is None else environ
+        self._state_directory = state_directory
+        self._opened = ExitStack()
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        """The plugins that the configuration uses; those that failed stand in ``failures``."""
+        from ..logs import configure
+        from ..pipeline.opening import plugins_for
+
+        configure(level=self.log_level)
+        plugins = plugins_for(self.files, self.environ)
+        self._opened.callback(plugins.hooks.close)
+        return plugins
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The configuration. Raises ConfigError with all of its problems."""
+        from ..config.settings import Origin
+        from ..pipeline.opening import settings_for
+
+        settings = settings_for(self.files, self.environ, self.plugins)
+        if self._state_directory is None:
+            return settings
+        place, key = self._state_directory.absolute(), "state_directory"
+        return replace(
+            settings,
+            state_directory=place,
+            plain={**settings.plain, key: str(place)},
+            origins={**settings.origins, key: Origin("--state-directory")},
+        )
+
+    @property
+    def database(self) -> Path:
+        """Where the database is, or will be."""
+        return self.settings.state_directory / DATABASE
+
+    @cached_property
+    def reading(self) -> Installation:
+        """An installation to look at; works while another process owns the state directory."""
+        from ..store.database import open_reading
+
+        return self._installed(open_reading(self.database))
+
+    def writing(self, verb: str) -> Installation:
+        """Become the owner of the state directory, then finish what a killed process has left.
+
+        Raises Busy while another process is the owner.
+        """
+        from ..pipeline.delivering import finish
+        from ..pipeline.line import resume
+        from ..store.database import open_database
+
+        self.own(verb)
+        here = self._installed(open_database(self.database))
+        for run in resume(here):
+            finish(here, run)
+        return here
+
+    def own(self, verb: str) -> None:
+        """Take the lock of the state directory until the command ends."""
+        from ..lock import Lock
+
+        self._opened.enter_context(Lock(self.settings.state_directory, verb))
+
+    def secret(self) -> Callable[[str], str]:
+        """Return the function that resolves references to secrets."""
+        from ..pipeline.installation import resolver
+
+        return resolver(self.plugins, self.environ)
+
+    def close(self) -> None:
+        """Close what was opened, the last first."""
+        self._opened.close()
+
+    def _installed(self, database: Database) -> Installation:
+        from ..pipeline.installation import Installation
+        from .output import say
+
+        self._opened.callback(database.close)
+        for failure in self.plugins.failures:
+            say(f"{failure}; every run is held until this is mended")
+        for warning in self.plugins.warnings:
+            say(warning)
+        return Installation(
+            settings=self.settings,
+            plugins=self.plugins,
+            database=database,
+            actor=actor(self.environ),
+            secret=self.secret(),
+            clock=lambda: now(),  # noqa: PLW0108 - looked up at each call
+        )
+
+
+def session_of(ctx: click.Context) -> Session:
+    """Return the session of a command line, made from the options of ``syncd`` itself."""
+    top = ctx.find_root()
+    if top.obj is None:
+        options = top.params
+        session = Session(
+            options.get("files") or None, options.get("state_directory"), options.get("log_level") or "error"
+        )
+        top.obj = session
+        top.call_on_close(session.close)
+    session = top.obj
+    assert isinstance(session, Session)  # noqa: S101 - nobody else sets it
+    ctx.obj = session
+    return session
+
+
+def actor(environ: Mapping[str, str]) -> str:
+    """Return who is asking, as the journal records it: ``ada``, or ``ada as root`` behind sudo."""
+    number = os.geteuid()
+    try:
+        user = pwd.getpwuid(number).pw_name
+    except KeyError:
+        user = str(number)
+    asked = environ.get("SUDO_USER")
+    return f"{asked} as {user}" if asked and asked != user else user

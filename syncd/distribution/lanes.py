@@ -1,0 +1,59 @@
+"""What distribution needs to know of one configured platform, and what it reports of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..connector import Platform
+from ..model import Value
+from ..services import Service
+from .health import Breaker, Health
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One configured platform.
+
+    ``fields_of`` makes the platform's fields from an account's attributes. ``plugin`` is who is blamed
+    (by default the package of the platform's class). ``pause`` is the first back-off in seconds, doubled
+    up to ``longest``. Keep a lane as long as its configuration lasts: ``health`` lives with it.
+    """
+
+    name: str
+    platform: Platform
+    service: Service
+    fields_of: Callable[[Mapping[str, Value]], dict[str, Value]]
+    plugin: str = ""
+    batch: int = 100
+    pause: float = 2.0
+    longest: float = 3600.0
+    breaker: Breaker = field(default_factory=Breaker)
+    health: Health = field(default_factory=Health, compare=False)
+
+    @property
+    def blamed(self) -> str:
+        """The plugin that answers for the platform."""
+        return self.plugin or type(self.platform).__module__.partition(".")[0]
+
+
+@dataclass(slots=True)
+class LaneReport:
+    """What one call of ``distribute`` did for one platform, in accounts.
+
+    ``unchanged`` needed no call. ``held`` wait for another account's key, or for another platform.
+    ``stopped`` says why the rest has to wait: ``unavailable``, ``denied``, ``breaker``, ``plugin``,
+    ``busy`` (an earlier call never came back), ``stopping`` or ``deadline``; ``until`` is then the end of
+    the pause, if there is one.
+    """
+
+    platform: str
+    confirmed: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    waiting: int = 0
+    held: int = 0
+    stopped: str = ""
+    until: datetime | None = None
+    message: str = ""

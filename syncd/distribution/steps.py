@@ -1,0 +1,136 @@
+"""From an account as it is now to what one platform is to do about it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from hashlib import blake2b
+from typing import NamedTuple
+
+from ..model import Account, Delivery, Value
+from ..services import changed_fields, serves
+from ..store.remotes import Due, Placement
+from ..store.standings import texts
+from .lanes import Lane
+
+
+class Step(NamedTuple):
+    """One thing that a platform is to do.
+
+    ``delivered`` is what ``remotes`` will say once it is confirmed. ``final`` is False where another step
+    has to follow for the same revision. ``lets_go`` marks the first half of an exchange of keys.
+    """
+
+    row: Due
+    action: str
+    account: Account
+    changed: frozenset[str]
+    delivered: str | None
+    final: bool = True
+    lets_go: bool = False
+
+    def delivery(self, number: int) -> Delivery:
+        """Return it as the platform gets it."""
+        return Delivery(number, self.action, self.row.wanted, self.row.remote_id, self.account, self.changed)
+
+
+def belongs(lane: Lane, row: Due | Placement) -> bool:
+    """Say whether an account is to be on the platform."""
+    return row.deleted_at is None and serves(lane.service, row.enterprise, row.kind, texts(row.attributes))
+
+
+def account_of(lane: Lane, row: Due | Placement, without: Collection[str] = ()) -> tuple[Account, bool]:
+    """Return an account as the platform is to see it, and whether it belongs there.
+
+    Attributes ``without`` are left out.
+    """
+    attributes = texts(row.attributes)
+    present = row.deleted_at is None and serves(lane.service, row.enterprise, row.kind, attributes)
+    for name in without:
+        attributes.pop(name, None)
+    enabled = present and row.disabled_by is None
+    return Account(str(row.account), row.kind, enabled, _given(lane.fields_of(attributes))), present
+
+
+def step_of(lane: Lane, row: Due, without: Collection[str] = ()) -> Step | None:
+    """Return what has to be done next to bring the platform to the wanted state, None if nothing."""
+    account, present = account_of(lane, row, without)
+    if not present:
+        return None if row.remote_id is None else Step(row, "delete", account, frozenset(), None)
+    kept = _kept(lane, account)
+    if row.remote_id is None:
+        # The platform's add may disable by itself; whether it does is not known, so it is asked to.
+        state = _state(enabled=True if account.enabled else None, fields=kept)
+        return Step(row, "add", account, frozenset(), state, final=account.enabled)
+    state = _state(enabled=account.enabled, fields=kept)
+    if row.delivered is None:
+        changed = frozenset(lane.platform.fields) | frozenset(account.fields)
+        return Step(row, "enable" if account.enabled else "disable", account, changed, state)
+    was = json.loads(row.delivered)
+    changed = changed_fields(_given(was["fields"]), kept)
+    if was["enabled"] is not account.enabled:
+        return Step(row, "enable" if account.enabled else "disable", account, changed, state)
+    return Step(row, "update", account, changed, state) if changed else None
+
+
+def parting_of(lane: Lane, row: Due, attributes: Collection[str]) -> Step | None:
+    """Return the step by which the account gives up its keys and nobody takes them yet.
+
+    None if the platform holds nothing of them. It is the whole step where the platform requires a field
+    that would have to be emptied: then it is for the platform to say whether it can be done.
+    """
+    whole = step_of(lane, row)
+    if row.remote_id is None or whole is None or whole.action == "delete":
+        return whole if whole is not None and whole.action == "delete" else None
+    step = step_of(lane, row, attributes)
+    if step is None:
+        return None
+    emptied = whole.account.fields.keys() - step.account.fields.keys()
+    if any(name in lane.platform.fields and lane.platform.fields[name].required for name in emptied):
+        return whole
+    return step._replace(final=False, lets_go=True)
+
+
+def sought(lane: Lane, row: Due) -> Account:
+    """Return an account as the platform may know it, to look it up by."""
+    account, _ = account_of(lane, row)
+    if row.delivered is None:
+        return account
+    was = _given(json.loads(row.delivered)["fields"])
+    known = {name: value for name, value in was.items() if name not in _secrets(lane)}
+    return Account(account.key, account.kind, account.enabled, {**account.fields, **known})
+
+
+def secrets_of(lane: Lane, account: Account) -> Iterator[str]:
+    """Yield the values that no message may show."""
+    for name in _secrets(lane) & account.fields.keys():
+        value = account.fields[name]
+        yield from (value,) if isinstance(value, str) else value
+
+
+def _secrets(lane: Lane) -> frozenset[str]:
+    return frozenset(name for name, field in lane.platform.fields.items() if field.secret)
+
+
+def _given(fields: Mapping[str, Value | list[str]]) -> dict[str, Value]:
+    """Return the fields that have a value, those of several texts as tuples."""
+    return {
+        name: value if isinstance(value, str) else tuple(value) for name, value in fields.items() if value
+    }
+
+
+def _kept(lane: Lane, account: Account) -> dict[str, Value]:
+    """Return the fields as they are remembered: of a secret one only a digest."""
+    secrets = _secrets(lane)
+    return {
+        name: _digest(account.key, value) if name in secrets else value
+        for name, value in account.fields.items()
+    }
+
+
+def _digest(key: str, value: Value) -> str:
+    return "#" + blake2b(repr((key, value)).encode(), digest_size=16).hexdigest()
+
+
+def _state(*, enabled: bool | None, fields: Mapping[str, Value]) -> str:
+    return json.dumps({"enabled": enabled, "fields": fields}, ensure_ascii=False, sort_keys=True)

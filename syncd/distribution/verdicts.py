@@ -1,0 +1,185 @@
+"""What an outcome means for the row that it answers. Pure but for the jitter of the back-off."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from ..errors import Blocked, ConnectorError, Denied, Gone, PluginError, Unavailable
+from ..logs import redact
+from ..store.remotes import Change, Due, rounded_up, told_until
+from .health import Line, back_off
+from .lanes import Lane
+from .steps import Step, secrets_of
+from .worker import Broken
+
+_LONGEST_TOLD = 366 * 86400.0
+
+
+class Verdict(NamedTuple):
+    """``kind`` is ``confirmed``, ``blocked``, ``failed``, ``gone``, ``denied``, ``unavailable`` or ``broken``."""
+
+    kind: str
+    change: Change
+
+
+def verdict_of(
+    lane: Lane, step: Step, intent: int, remote_id: str | None, error: object, now: datetime
+) -> Verdict:
+    """Judge an outcome; an error that is neither None nor an exception is the plugin's fault as well."""
+    if error is None and step.action == "add" and not (isinstance(remote_id, str) and remote_id):
+        error = Broken("it confirmed an add without a remote id")
+    if error is None or (isinstance(error, Gone) and step.action == "delete"):
+        return Verdict("confirmed", _confirmed(step, intent, remote_id))
+    if not isinstance(error, BaseException):
+        error = Broken(f"it yielded an error that is no exception, but {type(error).__name__}")
+    secrets = tuple(secrets_of(lane, step.account))
+    change = trouble(lane, step.row, error, now, f"{step.action}()", secrets)
+    result = "failed" if change.state == "failed" else "waiting"
+    change = change._replace(intent=intent, action=step.action, result=result)
+    if isinstance(error, Gone) and step.action != "add":
+        return Verdict("gone", _gone(lane, step.row, change, now))
+    if isinstance(error, Denied):
+        return Verdict("denied", change)
+    if isinstance(error, Blocked):
+        return Verdict("blocked", change)
+    # Part of it may have been done: how the account looks there is not known any more.
+    change = change._replace(delivered=None)
+    if isinstance(error, Unavailable):
+        return Verdict("unavailable", change)
+    if isinstance(error, Broken):
+        return Verdict("broken", change)
+    return Verdict("failed", change)
+
+
+def trouble(
+    lane: Lane, row: Due, error: BaseException, now: datetime, doing: str, secrets: Iterable[str] = ()
+) -> Change:
+    """Return the state of a row after an error of ``doing``; what stands on the platform stays as known."""
+    text = said(error, secrets)
+    change = Change(row.account, row.wanted, "waiting", row.remote_id, row.delivered, row.attempts + 1)
+    if isinstance(error, Denied):
+        return change._replace(state="pending", message=f"denied: {text}")
+    if isinstance(error, Unavailable) and (asked := told(error)) is not None:
+        until = rounded_up(now + asked)
+        return change._replace(next_try=until, message=told_until(until, text))
+    until = rounded_up(now + back_off(row.attempts + 1, lane.pause, lane.longest))
+    if isinstance(error, Unavailable):
+        return change._replace(next_try=until, message=f"unavailable: {text}")
+    if isinstance(error, Blocked):
+        references = f" by {', '.join(error.references)}" if error.references else ""
+        return change._replace(next_try=until, message=redact(f"blocked{references}: {text}"))
+    if isinstance(error, Broken):
+        return change._replace(next_try=until, message=str(blame(lane, doing, error, secrets)))
+    if isinstance(error, ConnectorError):
+        return change._replace(state="failed", message=f"{type(error).__name__.lower()}: {text}")
+    return change._replace(state="failed", message=str(blame(lane, doing, error, secrets)))
+
+
+def setback(lane: Lane, error: BaseException, now: datetime, doing: str) -> list[Line]:
+    """Leave the whole platform alone for a while after an error that is not one account's; return what to log."""
+    pause = back_off(lane.health.setbacks + 1, lane.pause, lane.longest)
+    if isinstance(error, Unavailable):
+        asked = told(error)
+        return lane.health.setback("unavailable", said(error), now, asked or pause, told=asked is not None)
+    if isinstance(error, Denied):
+        return lane.health.setback("denied", said(error), now, pause)
+    return lane.health.setback("plugin", str(blame(lane, doing, error)), now, pause)
+
+
+def untouched(step: Step, intent: int) -> Change:
+    """Return the change of a delivery that the platform never saw: nothing was done."""
+    row = step.row
+    return Change(
+        row.account,
+        row.wanted,
+        "pending",
+        row.remote_id,
+        row.delivered,
+        row.attempts,
+        result="nothing",
+        action=step.action,
+        intent=intent,
+    )
+
+
+def looked_up(row: Due, remote_id: str | None) -> Change:
+    """Return what a look-up means: the remote id is known, and how the account looks there is not.
+
+    An id that was known before is truer than one that was searched for, unless it was to be deleted.
+    """
+    left_over = row.last_intent is None
+    gone = remote_id is None and row.last_action == "delete"
+    return Change(
+        row.account,
+        row.wanted,
+        "pending",
+        None if gone else row.remote_id or remote_id,
+        None,
+        row.attempts,
+        result="nothing" if remote_id is None else "found",
+        action=(row.last_action or "find") if left_over else "find",
+        intent=row.last if left_over else None,
+    )
+
+
+def of_all(error: BaseException, doing: str) -> BaseException:
+    """Return an error of the whole platform as it counts for one row: an unexpected one makes it wait, not fail."""
+    if isinstance(error, Unavailable | Denied | Broken):
+        return error
+    return Broken(f"{doing} raised {type(error).__name__}: {said(error)}")
+
+
+def told(error: Unavailable) -> timedelta | None:
+    """Return how long the platform asked to be left alone, if it said so and it makes sense."""
+    seconds = error.retry_after
+    if seconds is None or not math.isfinite(seconds) or seconds <= 0:
+        return None
+    return timedelta(seconds=min(seconds, _LONGEST_TOLD))
+
+
+def said(error: BaseException, secrets: Iterable[str] = ()) -> str:
+    """Return the text of an error on one line, without ``secrets`` and without those of the configuration."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - a plugin's own error class may fail to show itself
+        text = f"{type(error).__name__} (its text cannot be shown)"
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return redact(text)[:500]
+
+
+def blame(lane: Lane, doing: str, error: BaseException, secrets: Iterable[str] = ()) -> PluginError:
+    """Return the PluginError that says whose fault it was, and of which platform."""
+    text = said(error, secrets)
+    what = text if isinstance(error, Broken) else f"{doing} raised {type(error).__name__}: {text}"
+    return PluginError(lane.blamed, f"platform {lane.name}: {what}")
+
+
+def _confirmed(step: Step, intent: int, remote_id: str | None) -> Change:
+    row = step.row
+    known = remote_id if isinstance(remote_id, str) and remote_id else row.remote_id
+    return Change(
+        row.account,
+        row.wanted,
+        "done" if step.final else "pending",
+        None if step.action == "delete" else known,
+        step.delivered,
+        result="confirmed",
+        action=step.action,
+        intent=intent,
+    )
+
+
+def _gone(lane: Lane, row: Due, change: Change, now: datetime) -> Change:
+    """Forget the remote id and leave the intent open, so that the account is looked up; if it was tried before, later."""
+    change = change._replace(
+        state="pending", remote_id=None, delivered=None, result=None, next_try=None,
+        message="gone: it is looked up on the platform",
+    )  # fmt: skip
+    if row.attempts == 0:
+        return change
+    until = rounded_up(now + back_off(row.attempts + 1, lane.pause, lane.longest))
+    return change._replace(state="waiting", next_try=until)

@@ -1,0 +1,97 @@
+"""The last stretch: what a run leaves to be done, and bringing the configured platforms to what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from ..errors import SyncdError
+from ..logs import get_log
+from ..store.runs import Run
+from .installation import Installation, fields_of, platform_of, service_of
+from .line import Beat
+
+if TYPE_CHECKING:
+    from ..distribution import Difference, Lane, LaneReport
+
+log = get_log("syncd.distribution")
+
+
+def finish(here: Installation, run: Run) -> Run:
+    """Do what follows from an applied run, and return it: a policy is in force, a source is retired.
+
+    To be called after every apply; harmless for all other runs, and when repeated.
+    """
+    from .policy import finish_policy
+    from .retiring import finish_retirement
+
+    finish_policy(here, run)
+    finish_retirement(here, run)
+    return run
+
+
+def lanes_of(here: Installation, names: Iterable[str] = ()) -> list[Lane]:
+    """Return the configured platforms (or those named) as distribution wants them.
+
+    Keep them as long as the configuration lasts: a platform's health lives with its lane. Never touches
+    the network. Raises SyncdError for a platform that is not configured.
+    """
+    from ..distribution import Lane
+
+    wanted = list(dict.fromkeys(names)) or list(here.settings.platforms)
+    unknown = [name for name in wanted if name not in here.settings.platforms]
+    if unknown:
+        known = ", ".join(sorted(here.settings.platforms)) or "none"
+        raise SyncdError(
+            f"there is no platform {', '.join(unknown)} in the configuration; configured are: {known}"
+        )
+    lanes = []
+    for name in wanted:
+        settings = here.settings.platforms[name]
+        platform = platform_of(here, settings)
+        lanes.append(
+            Lane(
+                name=name,
+                platform=platform,
+                service=service_of(here, settings),
+                fields_of=fields_of(settings, platform),
+            )
+        )
+    return lanes
+
+
+def deliver(
+    here: Installation, beat: Beat | None = None, *, lanes: Iterable[Lane] | None = None, wait: bool = False
+) -> dict[str, LaneReport]:
+    """Bring every platform to what is wanted, as far as it goes now; return a report by its name.
+
+    A platform whose new policy nobody has applied yet gets nothing, and has no report. ``lanes`` are all
+    that are configured unless they are given; ``wait`` sits out short pauses.
+    """
+    from ..distribution import distribute
+    from .policy import unsettled
+
+    closed = set(unsettled(here))
+    ready = [lane for lane in (lanes_of(here) if lanes is None else lanes) if lane.name not in closed]
+    return distribute(
+        here.database,
+        ready,
+        clock=here.clock,
+        log=log,
+        stopping=here.stopping,
+        beat=None if beat is None else lambda count: beat("deliver", count),
+        wait=wait,
+    )
+
+
+def verify_platforms(
+    here: Installation, names: Iterable[str] = ()
+) -> Iterator[tuple[str, Iterator[Difference]]]:
+    """Yield each platform (all, or those named) with its differences; these are found while they are read.
+
+    Reading the differences raises ConnectorError when the platform cannot be asked.
+    """
+    from ..distribution import verify
+
+    for lane in lanes_of(here, names):
+        yield lane.name, verify(here.database, lane)

@@ -1,0 +1,65 @@
+"""What one attribute, and one field of a platform, must satisfy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..connector import Field
+from ..model import Fault, Value
+from .rules import Test, pattern
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What one attribute of a finished record must satisfy."""
+
+    attribute: str
+    required: bool = False
+    tests: tuple[Test, ...] = ()
+
+
+def judge(values: Mapping[str, Value], checks: tuple[Check, ...]) -> list[Fault]:
+    """Return every fault of ``values``: ``required`` for what is missing, ``invalid`` for the rest."""
+    faults: list[Fault] = []
+    for check in checks:
+        name = check.attribute
+        texts = _texts(values.get(name))
+        if check.required and not texts:
+            message = f"{name} is required and has no value; fill it in the source, or map a default"
+            faults.append(Fault("required", name, message))
+        for text in texts:
+            wrong = (test(text) for test in check.tests)
+            faults.extend(Fault("invalid", name, f"{name} {message}") for message in wrong if message)
+    return faults
+
+
+def fits(fields: Mapping[str, Field], values: Mapping[str, Value]) -> list[Fault]:
+    """Return why a platform with ``fields`` cannot take ``values`` (field -> value).
+
+    The codes are ``required``, ``too_many``, ``too_long`` and ``invalid``; a fault's attribute is the
+    field. The messages do not name the platform: the caller does.
+    """
+    return [
+        Fault(code, name, f"field {name} {message}")
+        for name, field in fields.items()
+        for code, message in _misfits(field, _texts(values.get(name)))
+    ]
+
+
+def _misfits(field: Field, texts: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if not texts and field.required:
+        yield "required", f"is required and has no value; map something to it ({field.attribute} by default)"
+    if len(texts) > 1 and not field.many:
+        yield "too_many", f"takes one value, there are {len(texts)}; map one of them, or join them"
+    for text in texts:
+        if field.limit is not None and len(text) > field.limit:
+            yield "too_long", f"takes at most {field.limit} characters, the value has {len(text)}"
+        if field.pattern is not None and (wrong := pattern(field.pattern)(text)):
+            yield "invalid", wrong
+
+
+def _texts(value: Value | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return tuple(filter(None, (value,) if isinstance(value, str) else value))

@@ -1,0 +1,103 @@
+"""The stage of the line that judges finished records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ..connector import Field
+from ..model import Completed, Fault, Value
+from .judging import Check, fits, judge
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one platform demands of the accounts that it serves.
+
+    ``serves`` says of (kind, values) whether it does; ``fields_of`` makes its fields from the values, and
+    raises ValueError where it cannot.
+    """
+
+    platform: str
+    serves: Callable[[str, Mapping[str, Value]], bool]
+    fields: Mapping[str, Field]
+    fields_of: Callable[[Mapping[str, Value]], dict[str, Value]]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The locations and departments that are configured; an empty set lets everything in."""
+
+    locations: frozenset[str] = frozenset()
+    departments: frozenset[str] = frozenset()
+
+
+def validate(
+    stream: Iterable[object],
+    checks: tuple[Check, ...],
+    demands: tuple[Demand, ...],
+    places: Places,
+    kind: str,
+) -> Iterator[object]:
+    """Judge each Completed: the connection's rules, the places that exist, what its platforms demand.
+
+    What was wrong before the change and is not touched by it is not held against it.
+    """
+    if not (checks or demands or places.locations or places.departments):
+        yield from stream
+        return
+    for item in stream:
+        if isinstance(item, Completed):
+            faults = _judged(item, checks, demands, places, kind)
+            if faults:
+                item = item._replace(faults=(*item.faults, *faults))
+        yield item
+
+
+def _judged(
+    item: Completed, checks: tuple[Check, ...], demands: tuple[Demand, ...], places: Places, kind: str
+) -> list[Fault]:
+    values, standing = item.values, item.standing
+    if standing is None:
+        return [*judge(values, checks), *_placed(values, places), *_demanded(values, None, demands, kind)]
+    was = standing.attributes
+    if values == was:
+        return []
+    faults = [*judge(values, checks), *_placed(values, places)]
+    return [*_of_the_change(faults, values, was), *_demanded(values, was, demands, standing.kind)]
+
+
+def _of_the_change(
+    faults: Iterable[Fault], values: Mapping[str, Value], was: Mapping[str, Value]
+) -> Iterator[Fault]:
+    for fault in faults:
+        if fault.attribute is None or values.get(fault.attribute) != was.get(fault.attribute):
+            yield fault
+
+
+def _placed(values: Mapping[str, Value], places: Places) -> Iterator[Fault]:
+    for name, known in (("location", places.locations), ("department", places.departments)):
+        value = values.get(name)
+        if known and value is not None and value not in known:
+            message = f"{name} {value!r} is not configured; add it there, or mend it in the source"
+            yield Fault(f"{name}_unknown", name, message, "detained")
+
+
+def _demanded(
+    values: Mapping[str, Value], was: Mapping[str, Value] | None, demands: tuple[Demand, ...], kind: str
+) -> Iterator[Fault]:
+    for demand in demands:
+        if demand.serves(kind, values):
+            fields, faults = _fitted(demand, values)
+            if faults and was is not None and demand.serves(kind, was):
+                faults = [*_of_the_change(faults, fields, _fitted(demand, was)[0])]
+            for fault in faults:
+                yield fault._replace(message=f"platform {demand.platform}: {fault.message}")
+
+
+def _fitted(demand: Demand, values: Mapping[str, Value]) -> tuple[Mapping[str, Value], list[Fault]]:
+    try:
+        fields = demand.fields_of(values)
+    except ValueError as error:
+        return {}, [Fault("transform", None, str(error))]
+    return fields, fits(demand.fields, fields)

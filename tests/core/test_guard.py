@@ -1,0 +1,266 @@
+"""The guards judge a whole plan: what they object to, and what they let pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from syncd.guard import Effect, Limit, Limits, Summary, allowed, review
+
+USUAL = Limits()
+CALM = Summary(managed=1000, size=1000, sizes=(1000,) * 5)
+
+
+def codes(plan: Summary, limits: Limits = USUAL) -> list[str]:
+    return [one.code for one in review(plan, limits)]
+
+
+def messages(plan: Summary, limits: Limits = USUAL) -> list[str]:
+    return [one.message for one in review(plan, limits)]
+
+
+def test_a_calm_plan_passes():
+    assert [] == review(replace(CALM, adds=10, updates=20, removals=5), USUAL)
+
+
+@pytest.mark.parametrize(
+    ("limit", "total", "most"),
+    [
+        (Limit(), 1000, None),
+        (Limit(percent=5), 1000, 50),
+        (Limit(percent=5, count=20), 1000, 20),
+        (Limit(percent=5, count=80), 1000, 50),
+        (Limit(count=3), 5, 3),
+        (Limit(percent=5), 20, 1),
+        (Limit(percent=5), 19, 2),
+        (Limit(percent=5), 0, 2),
+        (Limit(percent=50), 10, 5),
+        (Limit(percent=0), 10, 0),
+        (Limit(percent=5, count=1), 10, 1),
+        (Limit(percent=5, per_day=1), 1000, 50),
+    ],
+)
+def test_the_lowest_limit_wins_and_a_percentage_of_few_is_two(limit, total, most):
+    assert most == allowed(limit, total)
+
+
+class TestTheSource:
+    def test_an_empty_source_holds_the_run(self):
+        plan = replace(CALM, size=0)
+
+        assert ["source-empty"] == codes(plan, Limits.unlimited())
+        assert ["the source is empty, and 1000 accounts come from it"] == messages(plan)
+
+    def test_an_empty_source_that_nothing_came_from_is_no_surprise(self):
+        assert [] == codes(replace(CALM, size=0, managed=0, sizes=()))
+
+    @pytest.mark.parametrize(
+        ("size", "sizes", "expected"),
+        [
+            (800, (1000,) * 5, []),
+            (799, (1000,) * 5, ["source-shrunk"]),
+            (799, (), []),
+            (None, (1000,) * 5, []),
+            (100, (5000, 1000, 100, 100, 100, 100, 100), []),
+            (2, (4,), []),
+            (1, (4,), ["source-shrunk"]),
+        ],
+        ids=["a fifth", "more", "the first", "incomplete", "the last five", "two fewer", "three fewer"],
+    )
+    def test_a_source_that_shrank_holds_the_run(self, size, sizes, expected):
+        assert expected == codes(replace(CALM, managed=10, size=size, sizes=sizes))
+
+    def test_how_much_a_source_shrank_is_told(self):
+        assert ["the source has 700 entries, and 1000 were usual: more than 20 percent fewer"] == messages(
+            replace(CALM, size=700)
+        )
+
+    @pytest.mark.parametrize(
+        ("there", "leaving", "expected"),
+        [(100, 50, []), (100, 51, ["container-emptied"]), (2, 2, []), (3, 3, ["container-emptied"])],
+    )
+    def test_a_container_that_is_emptied_holds_the_run(self, there, leaving, expected):
+        plan = replace(CALM, containers={"OU=North": (there, leaving), "OU=South": (50, 1)})
+
+        assert expected == codes(plan)
+        assert [] == codes(plan, Limits.unlimited())
+
+    @pytest.mark.parametrize(
+        ("moves", "managed", "expected"),
+        [(500, 1000, []), (501, 1000, ["anchors-new"]), (2, 2, []), (3, 3, ["anchors-new"])],
+    )
+    def test_new_anchors_for_most_accounts_hold_the_run(self, moves, managed, expected):
+        assert expected == codes(replace(CALM, moves=moves, managed=managed, size=None))
+
+    def test_another_source_holds_the_run(self):
+        assert ["source-switched"] == codes(replace(CALM, switched="the base was X and is Y"))
+
+    def test_what_a_person_asked_for_is_not_held_for_its_source(self):
+        plan = Summary(kind="manual", managed=10, size=0, sizes=(50,), detain="always", updates=1, moves=9)
+
+        assert [] == codes(replace(plan, containers={"OU=North": (9, 9)}, switched="x"))
+
+
+class TestAgreement:
+    @pytest.mark.parametrize("change", [{"adds": 1}, {"updates": 1}, {"removals": 1}])
+    @pytest.mark.parametrize(
+        ("detain", "first", "expected"),
+        [
+            ("always", False, ["detain-always"]),
+            ("always", True, ["detain-always"]),
+            ("first-run", True, ["first-run"]),
+            ("first-run", False, []),
+            ("never", True, []),
+        ],
+    )
+    def test_a_person_has_to_agree(self, detain, first, expected, change):
+        assert expected == codes(replace(CALM, detain=detain, first=first, **change))
+
+    def test_to_an_empty_plan_nobody_has_to_agree(self):
+        assert [] == codes(replace(CALM, detain="always", first=True))
+
+
+class TestRemovals:
+    def test_too_many_detain_the_removals_and_let_the_rest_go_on(self):
+        plan = replace(CALM, adds=9, removals=51)
+        (one,) = review(plan, USUAL)
+
+        assert ("too-many-removals", "removals") == (one.code, one.scope)
+        assert "51 of 1000 accounts would be removed, and at most 50 may be" == one.message
+
+    def test_many_small_plans_cannot_do_what_one_large_plan_may_not(self):
+        plan = replace(CALM, removals=1, removed_today=100)
+        (one,) = review(plan, USUAL)
+
+        assert ("too-many-removals-today", "removals") == (one.code, one.scope)
+        assert [] == codes(replace(plan, removed_today=99))
+
+    def test_without_a_removal_the_day_does_not_matter(self):
+        assert [] == codes(replace(CALM, removed_today=1000))
+
+    def test_removals_that_a_person_asked_for_are_judged_as_well(self):
+        assert ["too-many-removals"] == codes(Summary(kind="undo", managed=1000, removals=51))
+
+    def test_who_would_vanish_from_a_platform_is_judged_by_its_own_limits(self):
+        few = Limits(remove=Limit(count=2))
+        effects = [
+            Effect(platform="pbx", there=100, appear=50, vanish=3, limits=few),
+            Effect(platform="xmpp", there=100, appear=0, vanish=3, limits=Limits()),
+            Effect(platform="scim", there=0, appear=9, vanish=0, limits=Limits(remove=Limit(count=0))),
+            Effect(platform="file", there=9, appear=0, vanish=9, limits=Limits.unlimited()),
+        ]
+        (one,) = review(replace(CALM, effects=effects), USUAL)
+
+        assert ("too-many-removals:pbx", "removals") == (one.code, one.scope)
+        assert "3 of 100 accounts would vanish from platform pbx, and at most 2 may" == one.message
+
+
+class TestOtherChanges:
+    @pytest.mark.parametrize(
+        ("plan", "expected"),
+        [
+            ({"adds": 301}, ["too-many-adds"]),
+            ({"updates": 301}, ["too-many-updates"]),
+            ({"adds": 300, "updates": 300}, []),
+            ({"adds": 301, "updates": 301, "first": True}, []),
+        ],
+    )
+    def test_too_many_hold_the_run_but_not_the_first(self, plan, expected):
+        assert expected == codes(replace(CALM, **plan))
+
+    def test_a_count_means_what_it_says(self):
+        limits = Limits(add=Limit(count=1))
+
+        assert ["2 adds are planned, 1000 accounts are managed, and at most 1 may be"] == messages(
+            replace(CALM, adds=2), limits
+        )
+
+    def test_without_limits_everything_passes(self):
+        plan = replace(CALM, adds=10**6, updates=10**6, removals=10**6, size=1, removed_today=10**6)
+
+        assert [] == codes(plan, Limits.unlimited())
+
+
+def test_a_plugin_that_did_not_load_holds_every_run():
+    plan = Summary(kind="manual", broken_plugins=["acme_hr"])
+    (one,) = review(plan, Limits.unlimited())
+
+    assert ("plugin-missing", "run") == (one.code, one.scope)
+    assert "acme_hr" in one.message
+
+
+LIMITS = st.builds(
+    Limits,
+    remove=st.builds(
+        Limit,
+        percent=st.none() | st.floats(0, 100),
+        count=st.none() | st.integers(0, 40),
+        per_day=st.none() | st.integers(0, 60),
+    ),
+    container=st.none() | st.floats(0, 100),
+)
+COUNTS = st.integers(0, 60)
+PLATFORMS = st.lists(
+    st.builds(
+        Effect, platform=st.sampled_from("abc"), there=COUNTS, appear=COUNTS, vanish=COUNTS, limits=LIMITS
+    ),
+    max_size=3,
+)
+PLANS = st.builds(
+    Summary,
+    kind=st.sampled_from(["sync", "manual", "undo", "policy"]),
+    adds=COUNTS,
+    updates=COUNTS,
+    removals=COUNTS,
+    moves=COUNTS,
+    managed=COUNTS,
+    removed_today=COUNTS,
+    size=st.none() | COUNTS,
+    sizes=st.lists(COUNTS, max_size=6),
+    first=st.booleans(),
+    detain=st.sampled_from(["never", "first-run", "always"]),
+    containers=st.dictionaries(st.sampled_from("xyz"), st.tuples(COUNTS, COUNTS)),
+    effects=PLATFORMS,
+    broken_plugins=st.lists(st.sampled_from(["p", "q", "r"])),
+)
+
+
+@given(PLANS, LIMITS, COUNTS)
+def test_more_removals_never_lose_an_objection(plan, limits, more):
+    """Nor do more that vanish from platforms or from containers, nor more that were removed today."""
+    worse = replace(
+        plan,
+        removals=plan.removals + more,
+        removed_today=plan.removed_today + more,
+        containers={name: (whole, going + more) for name, (whole, going) in plan.containers.items()},
+        effects=[replace(effect, vanish=effect.vanish + more) for effect in plan.effects],
+    )
+
+    assert set(codes(plan, limits)) <= set(codes(worse, limits))
+
+
+@given(PLANS, LIMITS)
+def test_the_order_in_which_things_are_told_does_not_matter(plan, limits):
+    other = replace(
+        plan,
+        containers=dict(reversed(plan.containers.items())),
+        effects=[*reversed(plan.effects)],
+        broken_plugins=[*reversed(plan.broken_plugins)],
+    )
+
+    assert review(plan, limits) == review(other, limits) == sorted(review(plan, limits))
+
+
+@given(PLANS, LIMITS)
+def test_stricter_limits_never_lose_an_objection(plan, limits):
+    strict = replace(limits, remove=Limit(percent=0, count=0, per_day=0), container=0.0)
+
+    assert set(codes(plan, limits)) <= set(codes(plan, strict))
+
+
+@given(PLANS, LIMITS)
+def test_an_objection_is_to_the_run_or_to_its_removals(plan, limits):
+    assert {one.scope for one in review(plan, limits)} <= {"run", "removals"}

@@ -1,0 +1,346 @@
+"""A source is retired, and a person is forgotten."""
+
+import pytest
+from companies import ONE_SOURCE, PHONEBOOK, TWO_SOURCES, Company
+
+from syncd import SyncdError
+from syncd.pipeline import people, queue
+from syncd.pipeline.line import apply_run, approve
+from syncd.pipeline.retiring import erase, finish_retirement, retire
+from syncd.pipeline.undoing import plan_undo
+from syncd.store.database import faults_of
+from syncd.store.runs import find_connection, run_of
+
+NO_LONGER = """[enterprise.acme]
+sources = []
+protected = ["login:svc-*"]
+"""
+
+
+@pytest.fixture
+def company(tmp_path):
+    made = Company(tmp_path)
+    yield made
+    made.database.close()
+
+
+@pytest.fixture
+def merged(tmp_path):
+    """Two sources: anna and ben are in hq, ben and carl in branch; ben is owned by both."""
+    made = Company(tmp_path, TWO_SOURCES)
+    made.hire("anna", "ben")
+    made.hire("ben", "carl", source="branch", note="of the branch")
+    made.sync("hq")
+    made.sync("branch")
+    yield made
+    made.database.close()
+
+
+def retired(company, name="hq"):
+    run = apply_run(company.here, retire(company.here, name))
+    finish_retirement(company.here, run)
+    return run_of(company.database, run.id)
+
+
+def states(company):
+    return dict(company.rows("SELECT login, disabled_by FROM accounts ORDER BY login"))
+
+
+def test_the_accounts_of_a_retired_source_are_disabled(company):
+    company.hire("anna", "ben")
+    company.sync()
+    run = retired(company)
+
+    assert ("retire", "ended") == (run.kind, run.state)
+    assert {"anna": "missing", "ben": "missing"} == states(company)
+    assert 2 == company.value("SELECT COUNT(*) FROM links WHERE gone_at IS NOT NULL")
+    assert find_connection(company.database, "hq").retired_at is not None
+
+
+def test_planning_a_retirement_changes_nothing(company):
+    company.hire("anna")
+    company.sync()
+    run = retire(company.here, "hq")
+
+    assert "planned" == run.state
+    assert {"anna": None} == states(company)
+    assert find_connection(company.database, "hq").retired_at is None
+
+
+def test_a_source_that_is_no_longer_configured_can_be_retired(company):
+    """Absent means frozen: only the retirement touches its accounts."""
+    company.hire("anna")
+    company.sync()
+    company.configure(NO_LONGER)
+
+    assert {"anna": None} == states(company)
+    assert "ended" == retired(company).state
+    assert {"anna": "missing"} == states(company)
+
+
+def test_what_becomes_of_removed_people_is_what_the_configuration_says(company):
+    company.configure(ONE_SOURCE.replace("reads = 1", 'removed = "delete", reads = 1'))
+    company.hire("anna")
+    company.sync()
+    retired(company)
+
+    assert 1 == company.value("SELECT COUNT(*) FROM accounts WHERE deleted_at IS NOT NULL")
+
+
+def test_a_source_that_may_only_add_can_be_retired(company):
+    company.configure(ONE_SOURCE.replace('type = "memory"', 'type = "memory"\noperations = ["add"]'))
+    company.hire("anna")
+    company.sync()
+    retired(company)
+
+    assert {"anna": "missing"} == states(company)
+
+
+def test_kept_and_protected_accounts_stay_without_an_owner_that_is_alive(company):
+    company.hire("anna", "svc-door")
+    company.sync()
+    company.configure(ONE_SOURCE.replace("reads = 1", 'removed = "keep", reads = 1'))
+    run = retired(company)
+
+    assert {"anna": None, "svc-door": None} == states(company)
+    assert 0 == run.counts["remove"]
+    assert 2 == company.value("SELECT COUNT(*) FROM links WHERE gone_at IS NOT NULL")
+    assert "Anna" == company.value("SELECT attributes ->> 'last_name' FROM accounts WHERE login = 'anna'")
+
+
+def test_a_protected_account_is_not_removed(company):
+    company.hire("anna", "svc-door")
+    company.sync()
+    retired(company)
+
+    assert {"anna": "missing", "svc-door": None} == states(company)
+
+
+def test_an_account_with_another_living_owner_only_loses_what_the_source_said(merged):
+    ben = merged.account("ben")
+    before = merged.value("SELECT attributes ->> 'description' FROM accounts WHERE id = ?", ben)
+    retired(merged, "branch")
+
+    assert "of the branch" == before
+    assert {"anna": None, "ben": None, "carl": "missing"} == states(merged)
+    assert merged.value("SELECT attributes ->> 'description' FROM accounts WHERE id = ?", ben) is None
+
+
+def test_the_guards_detain_the_removals_of_a_large_source(company):
+    """It needs a person's word for each: the retirement itself goes on, and the queue has the rest."""
+    company.hire(*(f"u{number}" for number in range(30)), "svc-door")
+    company.sync()
+    company.configure(NO_LONGER)
+    run = retired(company)
+
+    assert ["too-many-removals"] == [one.code for one in run.objections]
+    assert {None} == set(states(company).values())
+    waiting = queue.waiting(company.here)
+    assert 30 == len(waiting)
+    queue.release(company.here, [one.id for one in waiting])
+    assert {"missing", None} == set(states(company).values())
+
+
+def test_open_plans_and_operations_of_the_source_are_superseded(company):
+    company.configure(ONE_SOURCE + "[source.hq.rules]\nemail = {{ required = true }}\n")
+    company.hire("anna", mail="anna@acme.example")
+    company.sync()
+    company.hire("ben")
+    company.sync()
+    company.world().change("anna", sn="Berg")
+    planned = company.plan()
+    run = retired(company)
+
+    assert "superseded" == run_of(company.database, planned.id).state
+    assert [] == queue.waiting(company.here)
+    assert 0 == company.value("SELECT COUNT(*) FROM operations WHERE run <> ? AND state = 'planned'", run.id)
+
+
+def test_finishing_twice_is_harmless_and_a_source_that_began_anew_is_left_alone(company):
+    company.hire("anna")
+    company.sync()
+    run = retired(company)
+    first = find_connection(company.database, "hq").retired_at
+    company.wait(days=1)
+
+    assert not finish_retirement(company.here, run)
+    assert first == find_connection(company.database, "hq").retired_at
+    company.sync()
+    assert not finish_retirement(company.here, run)
+    assert find_connection(company.database, "hq").retired_at is None
+
+
+def test_a_retired_source_that_is_configured_again_starts_anew(company):
+    """Its first plan is a first plan, and its people come back to their accounts."""
+    company.hire("anna")
+    company.sync()
+    anna = company.account("anna")
+    retired(company)
+    company.configure(ONE_SOURCE.replace('detain = "never"', 'detain = "first-run"'))
+    run = company.sync()
+
+    assert ("held", ["first-run"]) == (run.state, [one.code for one in run.objections])
+    apply_run(company.here, approve(company.here, run.id))
+    assert {"anna": None} == states(company)
+    assert anna == company.account("anna")
+    assert 1 == company.value("SELECT COUNT(*) FROM accounts")
+
+
+def test_a_retired_name_may_be_used_in_another_enterprise(company):
+    company.hire("anna")
+    company.sync()
+    retired(company)
+    company.configure(ONE_SOURCE.replace("enterprise.acme", "enterprise.beta"))
+    company.sync()
+
+    assert [("acme", "missing"), ("beta", None)] == company.rows(
+        "SELECT enterprise, disabled_by FROM accounts ORDER BY id"
+    )
+
+
+def test_what_cannot_be_retired_is_refused_with_a_reason(company):
+    with pytest.raises(SyncdError, match="no connection 'nowhere'"):
+        retire(company.here, "nowhere")
+    company.hire("anna")
+    company.sync()
+    retired(company)
+    with pytest.raises(SyncdError, match="was retired at 2026"):
+        retire(company.here, "hq")
+
+
+def test_a_retirement_can_be_undone(merged):
+    run = retired(merged, "branch")
+    undone = apply_run(merged.here, plan_undo(merged.here, run.id))
+
+    assert 2 == undone.counts["applied_operations"]
+    assert {"anna": None, "ben": None, "carl": None} == states(merged)
+
+
+def everywhere(company, text):
+    """Return the tables in which a text can be found."""
+    tables = [row[0] for row in company.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return [
+        table
+        for table in tables
+        for row in company.rows(f"SELECT * FROM {table}")
+        if any(text in str(value if not isinstance(value, bytes) else "") for value in row)
+    ]
+
+
+@pytest.fixture
+def forgotten(tmp_path):
+    """Anna has left her traces everywhere and is deleted; Ben is as he was."""
+    made = Company(tmp_path, ONE_SOURCE + PHONEBOOK)
+    made.hire("entry-of-anna", uid="anna.mueller", sn="Müller", mail="anna@acme.example")
+    made.hire("ben")
+    made.sync()
+    made.world().change("entry-of-anna", sn="Berg", mail="")
+    made.sync()
+    made.world().change("entry-of-anna", l="x" * 300)  # a proposal that fails, and is discarded
+    made.sync()
+    queue.discard(made.here, [one.id for one in queue.waiting(made.here)], why="Anna Berg is right")
+    anna = made.account("anna.mueller")
+    people.edit(made.here, anna, {"title": "Annas Titel"})
+    made.database.conn.execute(
+        "INSERT INTO problems (run, connection, anchor, code, message) VALUES (1, 1, 'entry-of-anna', 'x', 'Berg')"
+    )
+    made.world().remove("entry-of-anna")
+    people.delete(made.here, anna)
+    yield made
+    made.database.close()
+
+
+def test_a_person_who_is_erased_is_found_nowhere_any_more(forgotten):
+    forgotten.deliver()
+    anna = forgotten.account("anna.mueller")
+    counts = erase(forgotten.here, anna)
+
+    for trace in ("anna.mueller", "Müller", "Berg", "anna@acme.example", "Annas Titel", "entry-of-anna"):
+        assert [] == everywhere(forgotten, trace)
+    assert {"operations": 5, "links": 1, "decisions": 1, "problems": 1} == {
+        name: counts[name] for name in ("operations", "links", "decisions", "problems")
+    }
+    assert [] == faults_of(forgotten.database)
+
+
+def test_the_file_itself_does_not_hold_an_erased_person(forgotten):
+    forgotten.deliver()
+    erase(forgotten.here, forgotten.account("anna.mueller"))
+    files = [path for path in forgotten.folder.iterdir() if path.name.startswith("syncd.db")]
+
+    for trace in ("anna.mueller", "Müller", "Annas Titel", "anna@acme.example", "entry-of-anna"):
+        assert [] == [path.name for path in files if trace.encode() in path.read_bytes()], trace
+
+
+def test_an_erasure_stands_in_the_journal_without_a_value(forgotten):
+    forgotten.deliver()
+    anna = forgotten.account("anna.mueller")
+    run = run_of(forgotten.database, erase(forgotten.here, anna)["run"])
+
+    assert ("manual", "ended", "ada", "erased") == (run.kind, run.state, run.actor, run.why)
+    assert [("update", anna, "{}", "{}", "applied")] == forgotten.rows(
+        "SELECT kind, account, before, after, state FROM operations WHERE run = ?", run.id
+    )
+    with pytest.raises(SyncdError, match="no longer kept"):
+        plan_undo(forgotten.here, run.id)
+
+
+def test_others_keep_everything_when_a_person_is_erased(forgotten):
+    forgotten.deliver()
+    ben = forgotten.account("ben")
+    before = forgotten.rows("SELECT * FROM operations WHERE account = ?", ben)
+    erase(forgotten.here, forgotten.account("anna.mueller"))
+
+    assert before == forgotten.rows("SELECT * FROM operations WHERE account = ?", ben)
+    assert ["ben"] == forgotten.on()
+    assert [("ben",)] == forgotten.rows("SELECT folded FROM keys")
+
+
+def test_an_erased_person_who_is_still_in_the_source_comes_back_as_somebody_new(company):
+    company.hire("anna")
+    company.sync()
+    anna = company.account("anna")
+    people.delete(company.here, anna)
+    erase(company.here, anna)
+    company.sync()
+
+    assert anna != company.account("anna")
+
+
+def test_an_ignored_entry_stays_ignored_when_its_account_is_erased(company):
+    company.hire("anna")
+    company.sync()
+    anna = company.account("anna")
+    queue.ignore(company.here, "hq", "anna")
+    people.delete(company.here, anna)
+    erase(company.here, anna)
+    company.sync()
+
+    assert [(None,)] == company.rows("SELECT login FROM accounts")
+
+
+def test_an_account_that_is_not_deleted_is_not_erased(forgotten):
+    ben = forgotten.account("ben")
+    with pytest.raises(SyncdError, match=f"syncd accounts delete {ben}"):
+        erase(forgotten.here, ben)
+    with pytest.raises(SyncdError, match="no account 4711"):
+        erase(forgotten.here, 4711)
+
+
+def test_an_account_that_a_platform_still_knows_is_not_erased(forgotten):
+    with pytest.raises(SyncdError, match=r"phonebook has not confirmed .* syncd sync"):
+        erase(forgotten.here, forgotten.account("anna.mueller"))
+
+
+def test_an_account_with_something_to_be_done_is_not_erased(company):
+    company.configure(ONE_SOURCE + "[source.hq.rules]\nlocation = {{ one_of = ['north'] }}\n")
+    company.hire("anna")
+    company.sync()
+    company.world().change("anna", l="south")
+    company.sync()
+    anna = company.account("anna")
+    people.delete(company.here, anna)
+    (waiting,) = queue.waiting(company.here)
+
+    with pytest.raises(SyncdError, match=f"syncd queue discard {waiting.id}"):
+        erase(company.here, anna)
