@@ -27,10 +27,11 @@ ATTRIBUTE = re.compile(r"(?:[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+)(?:;[A-Za-
 def _url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"ldap", "ldaps"} or not parts.hostname:
-        raise ValueError(f"must be ldaps://host, ldap://host or either with a port, not {text!r}")
+        raise ValueError("must be ldaps://host, ldap://host or either with a port")
     if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
+        # What stands there besides may be a password: it is not repeated.
         raise ValueError(
-            f"{text!r} says more than host and port; base, filter and bind are options of their own"
+            f"the URL of {parts.hostname} says more than host and port; base, filter and bind are options of their own"
         )
     _ = parts.port  # raises ValueError for what is no port
     return text

@@ -202,7 +202,7 @@ def ready(
         old = open_run(database, staging.connection, other_than=run)
         _detain(conn, run, objections)
         _refresh(staging, settled, held=held, now=now)
-        if old is not None and old.plan_hash == settled.plan_hash and old.kind == "sync":
+        if old is not None and _is_same(old, settled, objections, scope):
             conn.execute("DELETE FROM operations WHERE run = ?", (run,))
             state, same_as = "ended", old.id
         else:
@@ -223,6 +223,17 @@ def ready(
     ended = run_of(database, old.id if same_as and old else run)
     assert ended is not None  # noqa: S101 - it was just written
     return ended
+
+
+def _is_same(old: Run, settled: Settled, objections: Sequence[Objection], scope: str) -> bool:
+    """Say whether an open run is this very plan, of the same source, judged in the same way."""
+    codes = ({one.code for one in old.objections}, {one.code for one in objections})
+    return (
+        old.kind == "sync"
+        and old.plan_hash == settled.plan_hash
+        and old.scope == scope
+        and codes[0] == codes[1]
+    )
 
 
 def ready_asked(

@@ -13,7 +13,7 @@ from datetime import datetime
 from hashlib import blake2b, sha256
 
 from ..model import Fault, Operation, Problem
-from ..planning import Leavers, Terms, departure, encode, final_deletion, is_protected
+from ..planning import Leavers, Terms, departure, encode, final_deletion, is_protected, parting
 from .database import Database
 from .staging import Staging, stamp
 
@@ -176,6 +176,8 @@ def _plan_leavers(
             way = "removed" if link in removed else "missing"
             due = link in removed or leaving[link] or at_once
             one = departure(standing, way, terms, staging.vocabulary, protected, due=due)
+            if one is None and way == "removed" and terms.leavers.removed == "keep":
+                one = parting(standing)  # or a later read would find the person missing
             if one is not None:
                 planned.append(one)
         staging.add(planned, stamp(now))
@@ -303,14 +305,14 @@ def _allocate(staging: Staging) -> list[tuple[str, str, str]]:
     """
     conn = staging.conn
     rows = conn.execute(
-        "SELECT n.operation, n.attribute, n.first, n.last, n.width, o.anchor, o.after, o.template"
+        "SELECT n.operation, n.attribute, n.first, n.last, n.width, o.anchor"
         " FROM temp.numbers n JOIN operations o ON o.id = n.operation"
         " WHERE o.run = ? AND o.state = 'planned' ORDER BY o.anchor, n.attribute",
         (staging.run,),
     ).fetchall()
     following: dict[tuple[str, int, int], int] = {}
     given: list[tuple[str, str, str]] = []
-    for operation, attribute, first, last, width, anchor, after, template in rows:
+    for operation, attribute, first, last, width, anchor in rows:
         span = (attribute, first, last)
         number = _free_number(staging, attribute, following.get(span, first), last, width)
         if number is None:
@@ -319,12 +321,9 @@ def _allocate(staging: Staging) -> list[tuple[str, str, str]]:
             continue
         following[span] = int(number) + 1
         conn.execute(
-            "UPDATE operations SET after = ?, template = ? WHERE id = ?",
-            (
-                encode({**json.loads(after), attribute: number}),
-                encode({**json.loads(template or "{}"), attribute: number}),
-                operation,
-            ),
+            "UPDATE operations SET after = json_patch(after, :said),"
+            " template = json_patch(COALESCE(template, '{}'), :said) WHERE id = :operation",
+            {"said": encode({attribute: number}), "operation": operation},
         )
         conn.execute("INSERT INTO temp.claims VALUES (?,?,?,1)", (operation, attribute, number))
         given.append((anchor, attribute, number))

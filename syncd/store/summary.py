@@ -82,7 +82,7 @@ def summarise(
         moves=moves,
         managed=managed(staging),
         removed_today=_removed_since(staging, stamp(now - timedelta(hours=24))),
-        size=_size(staging) if settled is not None and settled.complete else None,
+        size=_size(staging) if settled is not None and _is_whole(staging) else None,
         sizes=sizes,
         first=connection is not None and trusted is None,
         detain=detain,
@@ -111,6 +111,11 @@ def managed(staging: Staging) -> int:
         (connection,),
     ).fetchone()[0]
     return int(total - not_owned - gone)
+
+
+def _is_whole(staging: Staging) -> bool:
+    """Say whether everybody was read; also where absence means nothing because the source was switched."""
+    return staging.checkpoint is not None and staging.checkpoint.full and not staging.blind
 
 
 def _size(staging: Staging) -> int:
