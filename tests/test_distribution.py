@@ -270,6 +270,17 @@ class TestKeys:
         assert company.wanted(tuple(desk.fields)) == desk.there()
         assert [] == company.conn.execute("SELECT * FROM keys WHERE releasing <> 0").fetchall()
 
+    def test_who_gives_up_a_key_that_was_never_there_holds_nobody_up(self, company, desk):
+        giver, taker = company.add(kind="contact", extension="4001"), company.add(extension="4002")
+        service = Service(name="desk", kinds=frozenset({"user"}))
+        deliver(company, lane(desk, service=service))
+        company.change_all({taker: {"extension": "4001"}, giver: {"extension": "4003"}})
+
+        report = deliver(company, lane(desk, service=service))["desk"]
+
+        assert ({"done": 2}, 0) == (company.states(), report.held)
+        assert {str(taker): (True, {"extension": "4001"})} == desk.there()
+
     def test_a_long_chain_is_delivered_from_its_free_end(self, company, desk):
         """Everybody gets the next number: 60 accounts, one after the other, in one call."""
         numbers = [company.add(extension=str(4000 + number)) for number in range(60)]
@@ -614,6 +625,7 @@ class TestBreaker:
         deliver(company, road, clock=clock, log=log)
 
         assert 6 == len(desk.calls), "a single account is tried"
+        assert 2 * (12 + 1) == len(company.deliveries())
 
         clock.advance(30)
         deliver(company, road, clock=clock, log=log)
@@ -641,6 +653,18 @@ class TestBreaker:
         report = deliver(company, lane(desk, batch=20, breaker=Breaker()), clock=clock)["desk"]
 
         assert (stopped, 20 if stopped else 25) == (report.stopped, len(desk.calls))
+
+    def test_an_open_breaker_is_not_opened_again_by_what_is_no_failure(self, company, desk, clock):
+        numbers = [company.add() for _ in range(8)]
+        road = lane(desk, breaker=Breaker(pause=30))
+        desk.before = raising(Rejected("no"), times=5)
+        deliver(company, road, clock=clock)
+        desk.before = raising(Blocked("wait"), subject=str(numbers[5]))
+        clock.advance(30)
+
+        report = deliver(company, road, clock=clock)["desk"]
+
+        assert ("", 2, 1) == (report.stopped, report.confirmed, report.waiting)
 
     def test_blocked_and_gone_do_not_count(self, company, desk, clock):
         for _ in range(25):
@@ -727,6 +751,24 @@ class TestLanes:
         deliver(company, lane(desk))
 
         assert ["add"] * 6 == [method for method, _ in desk.calls]
+
+    def test_an_account_that_changes_while_it_is_delivered_is_delivered_again(self, company, desk):
+        account, changed = company.add(display_name="Ann"), threading.Event()
+        desk.before = lambda method, subject: method == "open" or changed.wait(10)
+
+        def beat(count):
+            if desk.calls and not changed.is_set():
+                company.change(account, display_name="Anna")
+                changed.set()
+
+        deliver(company, lane(desk), beat=beat)
+
+        assert {"pending": 1} == company.states()
+        assert account == company.remote(account)["done"]
+
+        deliver(company, lane(desk))
+
+        assert company.wanted(tuple(desk.fields)) == desk.there()
 
     def test_waiting_sits_out_what_ends_before_the_deadline(self, company, desk):
         """The platform is opened anew after its pause."""

@@ -114,6 +114,34 @@ class TestLeftOverIntents:
         assert [("find", "1")] + ([] if applied else [("delete", "r1")]) == desk.calls
         assert ({}, {"done": 1}) == (desk.accounts, company.states())
 
+    def test_a_delete_is_looked_up_by_what_the_platform_has(self, company, desk):
+        """This one knows accounts only by their address, and that has changed since."""
+        account = company.add(email="ann@acme.example")
+        deliver(company, lane(desk))
+        company.change(account, email="anna@acme.example")
+        company.delete(account)
+        intended(company, account, "delete", "r1")
+        emails = {one.fields["email"]: remote_id for remote_id, one in desk.accounts.items()}
+        desk.find = lambda account: emails.get(account.fields["email"])
+
+        deliver(company, lane(desk))
+
+        assert {} == desk.accounts
+
+    def test_look_ups_end_with_the_first_that_finds_nobody_at_home(self, company, desk):
+        for _ in range(5):
+            intended(company, company.add(), "add")
+        asked = []
+
+        def find(account):
+            asked.append(account.key)
+            raise Unavailable("away")
+
+        desk.find = find
+        report = deliver(company, lane(desk))["desk"]
+
+        assert (["1"], [], "unavailable") == (asked, desk.calls, report.stopped)
+
     def test_who_was_added_and_is_not_wanted_any_more_is_deleted(self, company, desk):
         account = company.add(display_name="Ann")
         intended(company, account, "add")

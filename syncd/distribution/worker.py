@@ -131,8 +131,10 @@ class Worker:
         failures, stop = 0, False
 
         def feed() -> Iterator[Delivery]:
+            nonlocal stop
             for delivery in job.deliveries:
-                if stop or self._halted():
+                stop = stop or self._halted()
+                if stop:
                     return
                 fed.append(delivery.id)
                 yield delivery
@@ -149,7 +151,7 @@ class Worker:
             self._tell(outcome)
             failures = failures + 1 if is_failure(outcome.error) else 0
             stop = stop or failures >= job.failures or isinstance(outcome.error, Unavailable | Denied)
-        taken = len(fed) if stop or self._halted() else len(job.deliveries)
+        taken = len(fed) if stop else len(job.deliveries)
         if len(answered) < taken:
             raise Broken(f"deliver() yielded {len(answered)} outcomes for {taken} deliveries")
 
