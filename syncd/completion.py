@@ -94,7 +94,7 @@ def _restore(layer: dict[str, Value], name: str, standing: Standing) -> None:
 
 def _role(values: Mapping[str, Value], plan: Completion) -> tuple[Role | None, Fault | None]:
     name = values.get("role") or plan.default_role
-    if not isinstance(name, str) or (not plan.roles and name != plan.default_role):
+    if not isinstance(name, str) or not plan.roles:
         return None, None
     role = plan.roles.get(name)
     if role is None:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .errors import ConnectorError, Gone, SyncdError
+from .errors import ConnectorError, Gone
 from .model import Account, Delivery, Item, Outcome
 
 if TYPE_CHECKING:
@@ -205,5 +205,5 @@ class Platform(Connector):
         elif delivery.action == "update":
             self.update(remote_id, account, delivery.changed)
         else:
-            raise SyncdError(f"there is no delivery action {delivery.action!r}")
+            raise ValueError(f"there is no delivery action {delivery.action!r}")
         return remote_id

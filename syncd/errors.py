@@ -1,6 +1,6 @@
 """The error tree: the engine acts on the kind of an error, never on its text.
 
-    SyncdError
+    SyncdError                       what was asked for cannot be done as it was asked    exit 64
     + ConfigError(problems)        all problems of the configuration at once            exit 78
     + PluginError(plugin)          a plugin failed to load, or broke the contract       exit 70
     + StoreError                   the database cannot be opened, read or written       exit 74
@@ -25,9 +25,12 @@ from typing import ClassVar
 
 
 class SyncdError(Exception):
-    """Anything that syncd knows how to report; ``exit_code`` is what the process ends with (sysexits)."""
+    """Anything that syncd knows how to report; by itself: what was asked for cannot be done as asked.
 
-    exit_code: ClassVar[int] = 70
+    ``exit_code`` is what the process ends with (sysexits).
+    """
+
+    exit_code: ClassVar[int] = 64
 
 
 class ConfigError(SyncdError):
@@ -42,6 +45,8 @@ class ConfigError(SyncdError):
 
 class PluginError(SyncdError):
     """The plugin named ``plugin`` failed to load, or did what the contract forbids."""
+
+    exit_code = 70
 
     def __init__(self, plugin: str, message: str) -> None:
         self.plugin = plugin

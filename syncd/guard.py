@@ -82,6 +82,8 @@ class Summary:
     moves: int = 0
     managed: int = 0
     removed_today: int = 0
+    added_today: int = 0
+    updated_today: int = 0
     size: int | None = None
     sizes: Sequence[int] = ()
     first: bool = False
@@ -122,8 +124,8 @@ def _objections(plan: Summary, limits: Limits) -> Iterator[Objection]:
     for effect in plan.effects:
         yield from _platform(effect)
     if not plan.first:
-        yield from _changes("add", plan.adds, plan.managed, limits.add)
-        yield from _changes("update", plan.updates, plan.managed, limits.update)
+        yield from _changes("add", plan.adds, plan.managed, plan.added_today, limits.add)
+        yield from _changes("update", plan.updates, plan.managed, plan.updated_today, limits.update)
 
 
 def _source(plan: Summary, limits: Limits) -> Iterator[Objection]:
@@ -182,7 +184,7 @@ def _removals(plan: Summary, limits: Limits) -> Iterator[Objection]:
 
 def _platform(effect: Effect) -> Iterator[Objection]:
     most = allowed(effect.limits.remove, effect.there)
-    if effect.vanish and most is not None and effect.vanish > most:
+    if most is not None and effect.vanish > most:
         message = (
             f"{effect.vanish} of {effect.there} accounts would vanish from platform {effect.platform}, "
             f"and at most {most} may"
@@ -190,7 +192,13 @@ def _platform(effect: Effect) -> Iterator[Objection]:
         yield Objection(f"too-many-removals:{effect.platform}", "removals", message)
 
 
-def _changes(kind: str, count: int, managed: int, limit: Limit) -> Iterator[Objection]:
+def _changes(kind: str, count: int, managed: int, today: int, limit: Limit) -> Iterator[Objection]:
+    day = limit.per_day
+    if count and day is not None and today + count > day:
+        message = (
+            f"{count} {kind}s are planned, {today} were in the last 24 hours, and at most {day} may be in a day"
+        )
+        yield Objection(f"too-many-{kind}s-today", "run", message)
     most = allowed(limit, managed)
     if most is not None and count > most:
         message = f"{count} {kind}s are planned, {managed} accounts are managed, and at most {most} may be"

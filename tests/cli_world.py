@@ -20,6 +20,9 @@ from syncd import logs
 from syncd.cli import root, session
 from syncd.logs import redaction
 
+PROGRAM = (sys.executable, "-c", "from syncd.cli import main; main()")
+"""What calls syncd in a process of its own, whether or not its script is on the path."""
+
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 CONFIGURATION = """
@@ -128,9 +131,9 @@ class Office:
         assert old in text
         self.config.write_text(text.replace(old, new), "utf-8")
 
-    def run(self, *words: str, input: str | None = None) -> Result:
+    def run(self, *words: str) -> Result:
         """Run a command in this process."""
-        return CliRunner().invoke(root, ["--config", str(self.config), *words], input=input)
+        return CliRunner().invoke(root, ["--config", str(self.config), *words])
 
     def out(self, *words: str, code: int = 0) -> str:
         """Run a command that has to end with ``code``, and return its standard output."""
@@ -150,7 +153,7 @@ class Office:
 
     def process(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a command in a process of its own."""
-        command = [sys.executable, "-m", "syncd", "--config", str(self.config), *words]
+        command = [*PROGRAM, "--config", str(self.config), *words]
         options = {"capture_output": True, "text": True, "env": environment(), "timeout": 60, **options}
         return subprocess.run(command, check=False, **options)
 

@@ -6,15 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cli_world
 import click
 import pytest
-from cli_world import environment, office  # noqa: F401 - a fixture
+from cli_world import PROGRAM, environment
 
 from syncd import logs
 from syncd.cli import VERBS, root
+from syncd.cli.session import Session
 from syncd.errors import Denied, SyncdError, Unavailable
 from syncd.lock import Lock
 from syncd.pipeline import line
+
+office = cli_world.office
 
 HEAVY = {
     "httpx", "httpx2", "ldap3", "phonenumbers", "pydantic", "rich", "schedule", "sqlite3", "sqlite_utils",
@@ -88,9 +92,7 @@ class TestHelp:
         assert (64, "") == (office.run().exit_code, done.stdout.partition("Usage")[0])
 
     def test_the_version_is_that_of_the_distribution(self):
-        done = subprocess.run(
-            [sys.executable, "-m", "syncd", "--version"], capture_output=True, text=True, check=True
-        )
+        done = subprocess.run([*PROGRAM, "--version"], capture_output=True, text=True, check=True)
 
         assert done.stdout.startswith("syncd, ") or done.stdout.startswith("syncd ")
 
@@ -162,7 +164,7 @@ class TestExitCodes:
         assert all(part.startswith("syncd: ") for part in done.stderr.splitlines())
 
     def test_a_missing_configuration_is_78(self, tmp_path):
-        command = [sys.executable, "-m", "syncd", "--config", str(tmp_path / "no.toml"), "runs"]
+        command = [*PROGRAM, "--config", str(tmp_path / "no.toml"), "runs"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
 
         assert (78, "") == (done.returncode, done.stdout)
@@ -220,7 +222,7 @@ class TestExitCodes:
         office.people = {str(number): (f"p{number}", "P", f"N{number}", "") for number in range(2000)}
         office.write()
         office.begin()
-        command = [sys.executable, "-m", "syncd", "--config", str(office.config), "accounts"]
+        command = [*PROGRAM, "--config", str(office.config), "accounts"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             process.stdout.close()
 
@@ -326,12 +328,23 @@ class TestPlugins:
         assert "plugin-missing" in result.stdout
         assert "nobody can set this aside" in result.stdout
 
+    def test_a_verb_of_a_plugin_is_found_and_cannot_replace_one_of_ours(self, office, monkeypatch):
+        class Hooks:
+            def register_commands(self, group):
+                assert "sync" in group.commands
+                group.add_command(click.Command("hello", callback=lambda: click.echo("hello yourself")))
+
+        monkeypatch.setattr(Session, "plugins", type("Plugins", (), {"hooks": Hooks()}))
+
+        assert "hello yourself\n" == office.out("hello")
+        assert 64 == office.run("goodbye").exit_code
+
 
 def complete(office, words):
     """Return what the shell would be offered behind ``words``."""
     parts = words.split(" ")
     done = subprocess.run(
-        [sys.executable, "-c", "from syncd.cli import main; main()"],
+        [*PROGRAM],
         capture_output=True, text=True, check=True, cwd=office.folder,
         env=environment(
             _SYNCD_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(len(parts) - 1),

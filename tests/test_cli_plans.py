@@ -2,8 +2,10 @@
 
 import json
 
+import cli_world
 import pytest
-from cli_world import office  # noqa: F401 - a fixture
+
+office = cli_world.office
 
 
 def lines(text):
@@ -12,7 +14,7 @@ def lines(text):
 
 
 @pytest.fixture
-def troubled(office):  # noqa: F811
+def troubled(office):
     """A day later: one person has a bad address, one has left, one comes back under another number."""
     office.begin()
     office.later(days=1)
@@ -102,8 +104,12 @@ to apply the rest: syncd apply 4
     def test_a_plan_without_operations_says_so(self, office):
         office.begin()
 
-        assert "no operations" in office.out("preview", "hr").replace("platform", "") or True
-        assert "apply" not in office.out("preview", "hr")
+        assert lines("""
+run 4 of hr, full read: 3 entries, 3 unchanged
+
+no operations
+
+""") == office.out("preview", "hr")
 
     def test_the_first_fifty_are_shown_unless_all_are_asked_for(self, office):
         office.people = {str(number): (f"p{number}", "P", f"N{number}", "") for number in range(60)}
@@ -151,39 +157,34 @@ to apply it: syncd apply 4
 """) in office.out("preview", "hr")
 
     def test_what_would_move_the_cursor_or_hide_text_is_escaped(self, office):
-        office.people = {"1": ("ada", "\x1b[31mA\u202eda", "Lovelace\t", "")}
+        office.people = {"1": ("ada", "A\u202eda\x85", "Love\tlace", "")}
         office.write()
         shown = office.out("preview", "hr", code=3)
 
-        assert "\x1b" not in shown
-        assert "\u202e" not in shown
-        assert "A\\u202eda" in shown or "invalid" in shown
+        assert "first_name: A\\u202eda\\x85\n" in shown
+        assert "last_name:  Love\\tlace\n" in shown
 
-    def test_secrets_are_masked(self, office):
-        office.set(
-            "[template.desk]", '[attribute.badge]\ndescription = "a secret number"\nsecret = true\n[template.desk]'
-        )
-        office.set('defaults = { company = "Acme" }', 'defaults = { company = "Acme", badge = "4711" }')
-        result = office.run("preview", "hr", "--json")
+    def test_a_proposal_that_failed_is_told_with_its_cause(self, office):
+        office.people = {"1": ("ada", "\x1b[31mAda", "Lovelace", "")}
+        office.write()
+        shown = office.out("preview", "hr")
 
-        if result.exit_code == 78:
-            assert "is secret" in result.output  # then no value of it can reach a plan at all
-        else:
-            assert "4711" not in result.output
-            assert "***" in result.output
+        assert "! failed: first_name: " in shown
+        assert "U+001B" in shown
+        assert shown.endswith("1 for a person to see to: syncd queue list\n\n")
 
 
 class TestDocument:
-    RUN = {
+    RUN = frozenset({
         "run", "kind", "connection", "enterprise", "mode", "state", "actor", "why", "started_at", "planned_at",
         "ended_at", "plan_hash", "entries", "unchanged", "counts", "platforms", "objections", "approved", "undoes",
         "same_as", "error", "next",
-    }  # fmt: skip
-    OPERATION = {
+    })  # fmt: skip
+    OPERATION = frozenset({
         "operation", "run", "connection", "enterprise", "kind", "state", "anchor", "account", "account_kind", "who",
         "link_action", "changes", "effect", "reasons", "attempts", "next_try", "origin", "undoes", "undone_by",
         "changed_at",
-    }  # fmt: skip
+    })  # fmt: skip
 
     def test_keys_of_runs_and_operations_are_stable(self, office):
         (plan,) = office.json("preview", "hr", code=3)["runs"]
@@ -217,9 +218,9 @@ hr: run 1 is done: 3 entries, 0 unchanged, 3 applied
 platform phonebook: 3 confirmed
 """) == office.out("apply", "1", "--yes", "--why", "looks right")
         assert '"1","ada","ada@acme.example"' in (office.folder / "phonebook.csv").read_text("utf-8")
-        assert {"who": "kim", "why": "looks right", "overrides": ["first-run"]}.items() <= office.json("runs", "1")[
-            "approved"
-        ].items()
+        assert {"who": "kim", "why": "looks right", "overrides": ["first-run"]}.items() <= office.json(
+            "runs", "1"
+        )["approved"].items()
 
     def test_another_plan_than_the_one_seen_is_refused(self, office):
         office.out("preview", "hr", code=3)
@@ -256,7 +257,9 @@ platform phonebook: 2 confirmed
     def test_a_held_plan_names_the_command_that_goes_on(self, office):
         shown = office.out("sync", "hr", code=3)
 
-        assert shown.startswith("hr: run 1 is held: 3 entries, 0 unchanged, 3 to add, 0 to update, 0 to remove\n")
+        assert shown.startswith(
+            "hr: run 1 is held: 3 entries, 0 unchanged, 3 to add, 0 to update, 0 to remove\n"
+        )
         assert "  first-run: the first plan of this connection waits for a person\n" in shown
         assert "  to apply it all the same: syncd apply 1 --plan cd2a7cf4a329\n" in shown
 
@@ -305,7 +308,9 @@ class TestUndo:
         troubled.out("sync", "hr")
         document = troubled.json("undo", "4", "--preview")
 
-        assert ("undo", 4, "planned") == tuple(document["runs"][0][key] for key in ("kind", "undoes", "state"))
+        assert ("undo", 4, "planned") == tuple(
+            document["runs"][0][key] for key in ("kind", "undoes", "state")
+        )
         assert 1 == len(troubled.json("accounts", "--disabled")["accounts"])
 
     def test_without_an_answer_it_stays_planned(self, troubled):
@@ -357,7 +362,8 @@ RUN  KIND  CONNECTION  STATE  ENTRIES  PLAN      BY   STARTED
         office.out("preview", "hr", code=3)
         office.out("apply", "1", "--yes", "--why", "looks right")
 
-        assert lines("""
+        assert (
+            lines("""
 run 1
   kind        sync
   connection  hr
@@ -369,7 +375,9 @@ run 1
   started     2026-01-05 09:00
   planned     2026-01-05 09:00
   ended       2026-01-05 09:00
-  plan        cd2a7cf4a329""") == office.out("runs", "1").partition("\n  entries")[0][: 258 - 12]
+""")
+            == office.out("runs", "1").partition("  plan  ")[0]
+        )
         assert "  add, applied: 3\n" in office.out("runs", "1")
         assert "  why        looks right\n" in office.out("runs", "1")
 
@@ -467,7 +475,8 @@ what the source says
     def test_an_ignored_entry_is_left_alone_until_that_is_ended(self, queue):
         assert {"discarded": 1} == queue.json("queue", "ignore", "hr", "5", "--why", "a double")
         assert [("hr", "5", "a double")] == [
-            (one["connection"], one["anchor"], one["why"]) for one in queue.json("queue", "--ignored")["ignored"]
+            (one["connection"], one["anchor"], one["why"])
+            for one in queue.json("queue", "--ignored")["ignored"]
         ]
         assert "ignored" not in queue.out("queue", "list", "--ignored").replace("IGNORED", "")
         assert "1 decision ended\n" == queue.out("queue", "unignore", "hr", "5")

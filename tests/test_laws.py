@@ -24,7 +24,8 @@ FLOORS = {
     **dict.fromkeys(["distribution", "plugins"], 5),
     **dict.fromkeys(["pipeline"], 6),
     **dict.fromkeys(["daemon", "control"], 7),
-    **dict.fromkeys(["cli", "__main__"], 8),
+    **dict.fromkeys(["cli"], 8),
+    **dict.fromkeys(["__main__"], 9),
 }
 """A module of syncd imports only from floors below its own; a package counts as one module."""
 

@@ -118,8 +118,8 @@ class Root(LazyGroup):
 )
 @click.option(
     "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    default="error",
+    type=click.Choice(["off", "error", "warning", "info", "debug"]),
+    default="off",
     show_default=True,
     envvar="SYNCD_LOG_LEVEL",
     help="Which events are written to the standard error stream.",

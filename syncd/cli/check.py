@@ -47,7 +47,9 @@ def check(ctx: click.Context, /, *, connect: bool, as_json: bool) -> None:
     does not answer, 0 if all is well. Works while another process is at work, and changes nothing.
     """
     found: list[Finding] = []
-    for one in _findings(session_of(ctx), connect=connect):
+    session = session_of(ctx)
+    session.begin_log()
+    for one in _findings(session, connect=connect):
         found.append(one)
         if not as_json and (one.code or connect):
             write(f"{'! ' if one.code else '  '}{one.about}: {shown(one.message)}")
@@ -103,6 +105,8 @@ def _connectors(settings: Settings) -> Iterator[tuple[str, SourceSettings | Plat
 
 def _state(session: Session) -> Iterator[Finding]:
     """Look at the state directory and at the database in it, as their owner would find them."""
+    import sqlite3
+
     from ..errors import StoreError
     from ..store.database import VERSION, open_reading
 
@@ -126,8 +130,10 @@ def _state(session: Session) -> Iterator[Finding]:
         database = open_reading(session.database)
         version = database.conn.execute("PRAGMA user_version").fetchone()[0]
         database.close()
-    except (StoreError, OSError) as error:
-        yield Finding("database", str(error), 74)
+    except (StoreError, OSError, sqlite3.Error) as error:
+        yield Finding(
+            "database", f"{session.database}: {error}; syncd db restore puts a copy in its place", 74
+        )
         return
     if version > VERSION:
         message = f"{session.database} was written by a newer syncd (schema {version}, this knows {VERSION})"

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from . import session as sessions
 from .asking import confirm
 from .failures import Refused
 from .lazy import LazyGroup
 from .options import examples, json_option, yes_option
 from .output import counted, say, shown, write, write_json
-from .session import now, session_of
+from .session import session_of
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -90,7 +91,7 @@ def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> N
     session = session_of(ctx)
     session.own("db restore")
     confirm(f"Put {file} in the place of {session.database}?", yes=yes)
-    kept = put_in_place(file, session.database, now())
+    kept = put_in_place(file, session.database, sessions.now())
     if as_json:
         write_json({"file": str(session.database), "kept": None if kept is None else str(kept)})
         return

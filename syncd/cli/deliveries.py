@@ -88,7 +88,7 @@ def _print(here: Installation, one: dict[str, Any]) -> None:
     if told:
         message = f": {shown(one['message'])}" if one["message"] else ""
         write(f"platform {one['platform']}: {told}{message}")
-    if one["failed"] or one["waiting"]:
+    if one["failed"] or one["waiting"] or one["stopped"] not in (None, "policy"):
         write("  see to them: syncd deliveries list")
 
 
@@ -179,7 +179,7 @@ def retry(ctx: click.Context, /, *, platform: str | None, account: str | None, a
     number = None if account is None else find_account(here, account)
     count = try_again(here.database, platform, number)
     if not as_json:
-        write(f"{counted(count, 'delivery', 'deliveries')} tried again")
+        write(f"{counted(count, 'failed or waiting delivery', 'failed or waiting deliveries')} tried again")
     documents = deliver_all(here, quiet=as_json)
     if as_json:
         write_json({"retried": count, "deliveries": documents})
@@ -214,6 +214,7 @@ def verify(ctx: click.Context, /, *, platforms: tuple[str, ...], repair: bool, a
     """
     session = session_of(ctx)
     _require_platforms(session, platforms)
+    session.begin_log()
     here = session.writing("verify") if repair else session.reading
     codes: list[int] = [0]
     documents: list[dict[str, Any]] = []

@@ -88,11 +88,13 @@ def _folder(ctx: click.Context, folder: Path | None) -> Path:
 
 
 def _written(file: Path, text: str, state: Path) -> Path:
-    file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+        file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError:
         raise Refused(f"{file} exists already; remove it, or name another folder") from None
+    except PermissionError:
+        raise Refused(f"{file} may not be written; name a folder of your own: syncd init ./syncd") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(text)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)

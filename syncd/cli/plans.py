@@ -101,13 +101,14 @@ def print_changes(found: Sequence[Mapping[str, Any]], *, added: bool, indent: in
         write(f"{' ' * indent}{name} {old}{shown(one['after'])}")
 
 
-def _sums(plan: Mapping[str, Any]) -> list[str]:
-    lines = []
+def _sums(plan: Mapping[str, Any]) -> Iterator[str]:
     for kind in KINDS:
         states = plan["totals"].get(kind, {})
         if states:
             parts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-            lines.append(f"{kind}: {sum(states.values())} ({parts})")
+            yield f"{kind}: {sum(states.values())} ({parts})"
+    if not plan["totals"]:
+        yield "no operations"
     counts = plan["counts"]
     texts = {
         "kept": ("in the queue already, not asked again", "syncd queue list"),
@@ -117,17 +118,18 @@ def _sums(plan: Mapping[str, Any]) -> list[str]:
     }
     for name, (text, command) in texts.items():
         if counts.get(name):
-            lines.append(f"{text}: {counts[name]}" + (f" ({command})" if command else ""))
+            yield f"{text}: {counts[name]}" + (f" ({command})" if command else "")
     refused = {name.removeprefix("refused_"): count for name, count in counts.items() if "refused_" in name}
     if refused:
         told = ", ".join(f"{count} {kind}" for kind, count in sorted(refused.items()))
-        lines.append(f"{told}: not among the operations that the configuration allows")
-    for one in plan["platforms"]:
-        change = f", {one['change']} would change" if one["change"] else ""
-        lines.append(
-            f"platform {one['platform']}: {one['appear']} would appear, {one['vanish']} would vanish{change}"
-        )
-    return lines or ["no operations: the accounts say what the source says"]
+        yield f"not among the operations that the configuration allows: {told}"
+    if plan["totals"]:
+        yield from map(_effect, plan["platforms"])
+
+
+def _effect(one: Mapping[str, Any]) -> str:
+    change = f", {one['change']} would change" if one["change"] else ""
+    return f"platform {one['platform']}: {one['appear']} would appear, {one['vanish']} would vanish{change}"
 
 
 def _verdict(plan: Mapping[str, Any]) -> list[str]:

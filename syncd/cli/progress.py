@@ -21,14 +21,13 @@ def progress(here: Installation, about: str, *, quiet: bool = False) -> Iterator
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[told]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         yield _beat(shown, here, about)
@@ -36,17 +35,24 @@ def progress(here: Installation, about: str, *, quiet: bool = False) -> Iterator
 
 def _beat(shown: Any, here: Installation, about: str) -> Beat:
     tasks: dict[str, Any] = {}
+    totals: dict[str, int | None] = {}
 
     def beat(stage: str, count: int) -> None:
         if stage not in tasks:
             for task in tasks.values():
                 shown.update(task, visible=False)
-            total = _TOTALS.get(stage, _unknown)(here, count)
-            tasks[stage] = shown.add_task(f"{_WORDS.get(stage, stage)} {about}", total=total, rate="")
+            totals[stage] = _TOTALS.get(stage, _unknown)(here, count)
+            about_it = f"{_WORDS.get(stage, stage)} {about}"
+            tasks[stage] = shown.add_task(about_it, total=totals[stage], told="")
         speed = shown.tasks[shown.task_ids.index(tasks[stage])].speed
-        shown.update(tasks[stage], completed=count, rate=f"{speed:.0f}/s" if speed else "")
+        shown.update(tasks[stage], completed=count, told=_told(count, totals[stage], speed))
 
     return beat
+
+
+def _told(count: int, total: int | None, speed: float | None) -> str:
+    reached = f"{count}" if total is None else f"{count} of {total}"
+    return f"{reached}, {speed:.0f}/s" if speed else reached
 
 
 def _unknown(here: Installation, count: int) -> int | None:

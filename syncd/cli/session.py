@@ -40,7 +40,7 @@ class Session:
         self,
         files: tuple[Path, ...] | None,
         state_directory: Path | None = None,
-        log_level: str = "error",
+        log_level: str = "off",
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.files = files
@@ -48,14 +48,15 @@ class Session:
         self.environ = os.environ if environ is None else environ
         self._state_directory = state_directory
         self._opened = ExitStack()
+        self._logging = False
 
     @cached_property
     def plugins(self) -> Plugins:
         """The plugins that the configuration uses; those that failed stand in ``failures``."""
-        from ..logs import configure
         from ..pipeline.opening import plugins_for
 
-        configure(level=self.log_level)
+        if self.log_level != "off":
+            self.begin_log()
         plugins = plugins_for(self.files, self.environ)
         self._opened.callback(plugins.hooks.close)
         return plugins
@@ -98,6 +99,7 @@ class Session:
         from ..pipeline.line import resume
         from ..store.database import open_database
 
+        self.begin_log()
         self.own(verb)
         here = self._installed(open_database(self.database))
         for run in resume(here):
@@ -115,6 +117,20 @@ class Session:
         from ..pipeline.installation import resolver
 
         return resolver(self.plugins, self.environ)
+
+    def begin_log(self) -> None:
+        """Say where events go, before anything is done that may have some; what only looks has none."""
+        from ..logs import configure
+
+        if self._logging:
+            return
+        self._logging = True
+        if self.log_level == "off":  # what a person has to know, the command says itself
+            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - closed with the session
+            self._opened.callback(nowhere.close)
+            configure(level="error", stream=nowhere)
+        else:
+            configure(level=self.log_level)
 
     def close(self) -> None:
         """Close what was opened, the last first."""
@@ -145,7 +161,7 @@ def session_of(ctx: click.Context) -> Session:
     if top.obj is None:
         options = top.params
         session = Session(
-            options.get("files") or None, options.get("state_directory"), options.get("log_level") or "error"
+            options.get("files") or None, options.get("state_directory"), options.get("log_level") or "off"
         )
         top.obj = session
         top.call_on_close(session.close)

@@ -175,8 +175,7 @@ def unlink(here: Installation, account: int, connection: str) -> Run:
     ).fetchone()
     if row is None:
         raise SyncdError(f"account {account} has no link of {connection}")
-    ranked = Standings(here.database, known, enterprise)
-    (own,) = ranked.by_account([account]).values()
+    (own,) = _standings(here, known, enterprise).by_account([account]).values()
     before, after = touched(own.attributes, fold_layers(own.template, own.others, own.local))
     gains, frees = claims_of(before, after, own.attributes, here.settings.vocabulary)
     one = operation(
@@ -201,11 +200,15 @@ def standing_of(here: Installation, account: int) -> tuple[Standing, str]:
     row = here.database.conn.execute("SELECT enterprise FROM accounts WHERE id = ?", (account,)).fetchone()
     if row is None:
         raise SyncdError(f"there is no account {account}; see syncd accounts list")
-    standings = Standings(here.database, 0, row[0])
-    configured = here.settings.enterprises.get(row[0])
-    standings.rank(precedence_of(here.database.conn, configured.sources if configured else ()))
-    (standing,) = standings.by_account([account]).values()
+    (standing,) = _standings(here, 0, row[0]).by_account([account]).values()
     return standing, row[0]
+
+
+def _standings(here: Installation, connection: int, enterprise: str) -> Standings:
+    configured = here.settings.enterprises.get(enterprise)
+    standings = Standings(here.database, connection, enterprise)
+    standings.rank(precedence_of(here.database.conn, configured.sources if configured else ()))
+    return standings
 
 
 def _connection(here: Installation, name: str, enterprise: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import SyncdError
 from ..logs import get_log
-from ..model import Fault, Layer, Operation, Value, fold_layers
+from ..model import Fault, Layer, Numbers, Operation, Value, fold_layers
 from ..planning import claims_of, encode, kind_of, operation, touched
 from ..store import queue as stored
 from ..store.queue import Stored
@@ -60,6 +60,7 @@ def release(here: Installation, ids: Iterable[int], *, why: str | None = None) -
     Raises SyncdError for a failed operation: that has to be mended or edited first.
     """
     chosen = found(here, ids)
+    _require_one_each(chosen)
     failed = [one.id for one in chosen if one.state == "failed"]
     if failed:
         numbers = ", ".join(map(str, failed))
@@ -87,16 +88,60 @@ def release(here: Installation, ids: Iterable[int], *, why: str | None = None) -
                     here.database, "release", who=here.actor, at=here.now(), connection=connection,
                     anchor=one.anchor, digest=one.digest, why=why, run=run.id, operation=one.id,
                 )  # fmt: skip
+                _agree(here, one)
         log.info("decision_recorded", verb="release", run=run.id, operations=len(some))
         released.append(apply_run(here, run) if run.state == "planned" else run)
     return released
 
 
+def _require_one_each(chosen: list[Stored]) -> None:
+    accounts: dict[int, int] = {}
+    for one in chosen:
+        if accounts.setdefault(one.account, one.id) != one.id:
+            raise SyncdError(
+                f"operations {accounts[one.account]} and {one.id} are both of account {one.account}: "
+                "release one after the other"
+            )
+
+
+def _agree(here: Installation, one: Stored) -> None:
+    """Take the first plan of a connection as accepted when nothing of it is left that was held."""
+    here.database.conn.execute(
+        "UPDATE connections SET trusted_since = COALESCE(trusted_since, ?) WHERE id = ?"
+        " AND EXISTS (SELECT 1 FROM runs WHERE id = ? AND kind = 'sync' AND state = 'held')"
+        " AND NOT EXISTS (SELECT 1 FROM operations WHERE run = ? AND state = 'planned')",
+        (here.now(), one.connection, one.run, one.run),
+    )
+
+
 def _again(here: Installation, one: Stored) -> Operation:
+    if one.kind == "add":
+        one, allocate = _renumbered(here, one)
+        return stored.again(one, None, here.settings.vocabulary, allocate=allocate)
     row = here.database.conn.execute(
         "SELECT attributes FROM accounts WHERE id = ?", (one.account,)
     ).fetchone()
     return stored.again(one, row[0] if row else None, here.settings.vocabulary)
+
+
+def _renumbered(here: Installation, one: Stored) -> tuple[Stored, dict[str, Numbers]]:
+    """Return an add without the allocated numbers that others have by now, and what is to be allocated."""
+    said, template, after = texts(one.record), texts(one.template), texts(one.after)
+    role = here.settings.roles.get(str(template.get("role")))
+    if role is None:
+        return one, {}
+    conn, allocate = here.database.conn, {}
+    for name, span in role.template.allocate.items():
+        number = template.get(name)
+        taken = conn.execute(
+            "SELECT 1 FROM keys WHERE attribute = ? AND folded = ? AND enterprise = ?",
+            (name, number, one.enterprise),
+        ).fetchone()
+        if name not in said and (number is None or taken):
+            allocate[name] = span
+    kept = {name: value for name, value in template.items() if name not in allocate}
+    after = {name: value for name, value in after.items() if name not in allocate}
+    return one._replace(template=encode(kept), after=encode(after)), allocate
 
 
 def discard(here: Installation, ids: Iterable[int], *, why: str | None = None) -> int:
@@ -111,12 +156,7 @@ def discard(here: Installation, ids: Iterable[int], *, why: str | None = None) -
                 here.database, "discard", who=here.actor, at=here.now(), connection=one.connection,
                 anchor=one.anchor, digest=one.digest, why=why, operation=one.id,
             )  # fmt: skip
-            if one.connection is not None:
-                conn.execute(
-                    "UPDATE connections SET trusted_since = COALESCE(trusted_since, ?) WHERE id = ?"
-                    " AND NOT EXISTS (SELECT 1 FROM operations WHERE run = ? AND state = 'planned')",
-                    (here.now(), one.connection, one.run),
-                )
+            _agree(here, one)
     log.info("decision_recorded", verb="discard", operations=len(chosen))
     return len(chosen)
 
@@ -176,15 +216,16 @@ def edit(
         raise SyncdError(
             f"operation {number} proposes to {one.kind} an account; there is nothing to edit in it"
         )
-    return ask(
+    run = ask(
         here,
         kind="manual",
         enterprise=one.enterprise,
         connection=one.connection,
-        operations=[_edited(here, one, changes)],
+        operations=[_edited(here, one, changes)._replace(digest=one.digest)],
         origins=[one.id],
         why=why,
     )
+    return apply_run(here, run) if run.state == "planned" else run
 
 
 def retry(here: Installation, ids: Iterable[int]) -> list[Run]:
@@ -204,7 +245,8 @@ def _edited(here: Installation, one: Stored, changes: Mapping[str, Value | None]
         values: Mapping[str, Value] = {**texts(one.template), **record}
         before, after = {}, dict(values)
     else:
-        own = Layer(-1, record, bool(one.owner), gone=False, enabled=bool(one.enabled))
+        place = standings.precedence_of(one.connection)
+        own = Layer(place, record, bool(one.owner), gone=False, enabled=bool(one.enabled))
         values = fold_layers(standing.template, (*standing.others, own), standing.local)
         before, after = touched(standing.attributes, values)
     state = texts(one.after)

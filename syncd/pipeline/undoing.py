@@ -12,7 +12,7 @@ from ..planning import claims_of, encode, kind_of, operation, way_back
 from ..store import queue as stored
 from ..store.keeping import BLANKED
 from ..store.queue import Stored
-from ..store.runs import Run, run_of
+from ..store.runs import Run, run_of, supersede
 from ..store.standings import texts
 from .asking import ask
 from .installation import Installation
@@ -38,7 +38,7 @@ def plan_undo(here: Installation, number: int, *, why: str | None = None) -> Run
         )
     if any(one.reasons == BLANKED for one in done):
         raise SyncdError(f"the values of run {number} are no longer kept, so it cannot be undone")
-    return ask(
+    undoing = ask(
         here,
         kind="undo",
         enterprise=run.enterprise,
@@ -49,6 +49,24 @@ def plan_undo(here: Installation, number: int, *, why: str | None = None) -> Run
         why=why,
         limits=_limits(here, done),
     )
+    _supersede_earlier(here, undoing)
+    return undoing
+
+
+def _supersede_earlier(here: Installation, undoing: Run) -> None:
+    """End what an earlier undoing of the same run has left open: there is one proposal for each operation."""
+    with here.database.transaction() as conn:
+        for (number,) in conn.execute(
+            "SELECT id FROM runs WHERE kind = 'undo' AND undoes = ? AND id <> ? AND state IN ('planned','held')",
+            (undoing.undoes, undoing.id),
+        ).fetchall():
+            supersede(conn, number, here.now())
+        conn.execute(
+            "UPDATE operations SET state = 'superseded', changed_at = ? WHERE run <> ?"
+            " AND state IN ('detained','failed','waiting')"
+            " AND run IN (SELECT id FROM runs WHERE kind = 'undo' AND undoes = ?)",
+            (here.now(), undoing.id, undoing.undoes),
+        )
 
 
 def _limits(here: Installation, done: list[Stored]) -> Limits | None:
@@ -59,12 +77,13 @@ def _limits(here: Installation, done: list[Stored]) -> Limits | None:
 def inverse(here: Installation, one: Stored) -> Operation:
     """Return the operation that leads back; the inverse of an inverse is the operation."""
     conn = here.database.conn
-    before: dict[str, Any] = dict(texts(one.after))
-    after: dict[str, Any] = dict(texts(one.before))
-    if one.kind == "add":
-        before, after = {"deleted": None}, {"deleted": True}
     row = conn.execute("SELECT attributes, local FROM accounts WHERE id = ?", (one.account,)).fetchone()
     attributes, local = (texts(row[0]), texts(row[1])) if row else ({}, {})
+    before: dict[str, Any] = dict(texts(one.after))
+    after: dict[str, Any] = dict(texts(one.before))
+    if one.kind == "add":  # whatever was touched since would be lost
+        before = {**dict.fromkeys([*attributes, "disabled_by", "deleted"]), **before}
+        after = {"deleted": True}
     link = conn.execute(
         "SELECT id, record, owner, enabled, fingerprint FROM links WHERE connection = ? AND anchor = ?",
         (one.connection, one.anchor),

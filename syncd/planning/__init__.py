@@ -1,7 +1,7 @@
 """Floor 3: from what is known of a person to the one operation that it asks for."""
 
 from .arrivals import plan
-from .departures import departure, final_deletion
+from .departures import departure, final_deletion, parting
 from .operations import (
     claims_of,
     encode,
@@ -25,6 +25,7 @@ __all__ = [
     "is_protected",
     "kind_of",
     "operation",
+    "parting",
     "permit",
     "plan",
     "touched",

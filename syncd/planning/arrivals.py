@@ -34,15 +34,18 @@ def _planned(
     # Where a link speaks alone, what the link said is what the account said.
     alone = item.layer is item.values and standing.record is standing.attributes
     replaced = dict(before) if alone else way_back(item.layer, standing.record)
+    same = item.verdict == "linked" and item.record.enabled == standing.enabled
+    same = same and not (replaced or standing.leaving)
     disabled_by, deleted = _state(item, standing, terms, protected)
+    if same and standing.deleted and not _by_source(standing):
+        deleted = True  # by a person, or undone: it stays so until the source says something else
     if disabled_by != standing.disabled_by:
         before["disabled_by"], after["disabled_by"] = standing.disabled_by, disabled_by
     if deleted != standing.deleted:
         before["deleted"], after["deleted"] = standing.deleted or None, deleted or None
-    if item.verdict == "linked" and not (before or replaced or item.faults or standing.leaving):
+    if same and not (before or item.faults):
         assert standing.link is not None  # noqa: S101 - a linked account has a link
-        if item.record.enabled == standing.enabled:
-            return Untouched(standing.link, item.record.fingerprint)
+        return Untouched(standing.link, item.record.fingerprint)
     kind = kind_of(before, after)
     if permit(kind) not in terms.operations:
         return Refused(item.record.anchor, kind)
@@ -114,6 +117,10 @@ def _owns(standing: Standing, terms: Terms) -> bool:
     return standing.owner if standing.link is not None else terms.owns and terms.adopt
 
 
+def _by_source(standing: Standing) -> bool:
+    return words(words(standing.disabled_by, drop="missing"), drop="source") != standing.disabled_by
+
+
 def _state(
     item: Completed, standing: Standing, terms: Terms, protected: tuple[tuple[str, str], ...]
 ) -> tuple[str | None, bool]:
@@ -123,7 +130,7 @@ def _state(
     disabled; a protected account is left as it is then.
     """
     enabled = item.record.enabled
-    if enabled and not (standing.others or standing.disabled_by or standing.deleted):
+    if enabled and not (standing.disabled_by or standing.deleted):
         return None, False
     if not _owns(standing, terms):
         return standing.disabled_by, standing.deleted

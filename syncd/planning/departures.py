@@ -32,13 +32,12 @@ def departure(
         word = "source" if silent and removable and terms.leavers.disabled != "keep" else ""
     else:
         action = terms.leavers.removed if way == "removed" else terms.leavers.missing
-        proven = way == "removed" and action == "keep"  # or a later read would find them missing
-        if not proven and (action == "keep" or not removable):
+        if action == "keep" or not removable:
             return None
         before, after = {}, {}
         if action == "delete" and not standing.deleted:
             before["deleted"], after["deleted"] = None, True
-        word = "" if proven else "missing"
+        word = "missing"
     disabled_by = words(standing.disabled_by, add=word)
     if disabled_by != standing.disabled_by:
         before["disabled_by"], after["disabled_by"] = standing.disabled_by, disabled_by
@@ -56,6 +55,23 @@ def departure(
         state="planned" if due else "waiting",
         gains=gains,
         frees=frees,
+        account_kind=standing.kind,
+        seen=standing.revision,
+    )
+
+
+def parting(standing: Standing) -> Operation:
+    """Plan that a link ends and nothing else: the account keeps what it has."""
+    return operation(
+        anchor=standing.anchor,
+        kind="update",
+        account=standing.account,
+        link=standing.link,
+        link_action="end",
+        before={},
+        after={},
+        enabled=standing.enabled,
+        owner=standing.owner,
         account_kind=standing.kind,
         seen=standing.revision,
     )

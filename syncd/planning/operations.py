@@ -89,9 +89,9 @@ def kind_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     if "deleted" in after:
         return "delete" if after["deleted"] else "enable"
     if "disabled_by" in after:
-        if not before["disabled_by"] and after["disabled_by"]:
+        if not before["disabled_by"]:
             return "disable"
-        if before["disabled_by"] and not after["disabled_by"]:
+        if not after["disabled_by"]:
             return "enable"
     return "update"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..errors import SyncdError
@@ -17,216 +17,10 @@ from ..planning import claims_of
 from .database import Database
 from .runs import Run, run_of
 from .standings import texts
+from .statements import APPLY, CONTESTED, CREATE, EXCHANGING, NEXT, STALE, WANT
 
 CHUNK = 5000
 """How many operations one transaction applies."""
-
-_CHUNK = """
-  CREATE TEMP TABLE IF NOT EXISTS chunk (operation INTEGER PRIMARY KEY, kind TEXT, link_action TEXT, account INTEGER,
-    link INTEGER, undoes INTEGER, touches INTEGER, state_touched INTEGER)
-"""
-_COLUMNS = """o.id, o.kind, o.link_action, o.account, o.link, o.undoes, o.after <> '{}',
-  instr(o.after, '"disabled_by"') > 0 OR instr(o.after, '"deleted"') > 0"""
-
-_CURRENT = """CASE b.key WHEN 'disabled_by' THEN a.disabled_by
-  WHEN 'deleted' THEN CASE WHEN a.deleted_at IS NULL THEN NULL ELSE 1 END
-  ELSE json_extract(a.attributes, '$.' || b.key) END"""
-
-# What must still be true, each with what it is for, as _APPLY below.
-_STALE = (
-    (
-        ("touch", "state"),
-        f"""
-        SELECT c.operation, 'account ' || c.account || ' has another ' || b.key || ' by now'
-        FROM temp.chunk c CROSS JOIN operations o ON o.id = c.operation
-          CROSS JOIN accounts a ON a.id = c.account AND a.revision IS NOT o.seen CROSS JOIN json_each(o.before) b
-        WHERE c.kind <> 'add' AND c.touches AND {_CURRENT} IS NOT b.value
-        """,
-    ),
-    (
-        ("update", "disable", "enable", "delete"),
-        """
-        SELECT c.operation, 'account ' || c.account || ' does not exist' FROM temp.chunk c
-        WHERE c.kind <> 'add' AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = c.account)
-        """,
-    ),
-    (
-        ("make", "move"),
-        """
-        SELECT c.operation, o.anchor || ' is linked to account ' || l.account || ' by now'
-        FROM temp.chunk c CROSS JOIN operations o ON o.id = c.operation
-          CROSS JOIN links l ON l.connection = o.connection AND l.anchor = o.anchor
-        WHERE c.link_action = 'make' OR (c.link_action = 'move' AND l.id <> c.link)
-        """,
-    ),
-    (
-        ("keep", "move", "end", "drop", "restore"),
-        """
-        SELECT c.operation, 'its link is another by now' FROM temp.chunk c
-        WHERE c.link_action IN ('keep','move','end','drop','restore') AND c.link IS NOT NULL
-          AND NOT EXISTS (SELECT 1 FROM links l WHERE l.id = c.link AND l.account = c.account)
-        """,
-    ),
-)
-
-# Each statement with the kind or link action that it is for; one that nothing in the chunk needs is left out.
-_APPLY = (
-    # What is new: an account is named by the operation that adds it.
-    (
-        "add",
-        """
-        INSERT INTO accounts (id, enterprise, kind, attributes, template, disabled_by, created_at, changed_at,
-          revision)
-        SELECT o.account, :enterprise, o.account_kind,
-          CASE WHEN c.state_touched THEN json_remove(o.after, '$.disabled_by') ELSE o.after END, o.template,
-          CASE WHEN c.state_touched THEN json_extract(o.after, '$.disabled_by') END, :now, :now, o.id
-        FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE c.kind = 'add'
-        """,
-    ),
-    (
-        "make",
-        """
-        INSERT INTO links (connection, anchor, account, owner, record, enabled, fingerprint)
-        SELECT o.connection, o.anchor, o.account, o.owner, o.record, o.enabled, o.fingerprint
-        FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE c.link_action = 'make'
-        """,
-    ),
-    # What is touched, and nothing else.
-    (
-        "touch",
-        """
-        UPDATE accounts SET attributes = json_patch(attributes, o.after), changed_at = :now,
-          revision = o.id
-        FROM temp.chunk c JOIN operations o ON o.id = c.operation
-        WHERE c.account = accounts.id AND c.kind <> 'add' AND c.touches AND NOT c.state_touched
-        """,
-    ),
-    (
-        "state",
-        """
-        UPDATE accounts SET
-          attributes = json_remove(json_patch(attributes, o.after), '$.disabled_by', '$.deleted'),
-          disabled_by = CASE WHEN json_type(o.after, '$.disabled_by') IS NULL THEN disabled_by
-            ELSE json_extract(o.after, '$.disabled_by') END,
-          deleted_at = CASE WHEN json_type(o.after, '$.deleted') IS NULL THEN deleted_at
-            WHEN json_extract(o.after, '$.deleted') THEN :now ELSE NULL END,
-          changed_at = :now, revision = o.id
-        FROM temp.chunk c JOIN operations o ON o.id = c.operation
-        WHERE c.account = accounts.id AND c.kind <> 'add' AND c.state_touched
-        """,
-    ),
-    (
-        "local",
-        """
-        UPDATE accounts SET local = CASE o.record WHEN '{}' THEN NULL ELSE o.record END
-        FROM temp.chunk c JOIN operations o ON o.id = c.operation
-        WHERE c.account = accounts.id AND c.link_action = 'local'
-        """,
-    ),
-    (
-        "keep",
-        """
-        UPDATE links SET record = o.record, enabled = o.enabled, fingerprint = o.fingerprint,
-          missing_since = NULL, reads_missed = 0, gone_at = NULL
-        FROM temp.chunk c JOIN operations o ON o.id = c.operation
-        WHERE c.link = links.id AND c.link_action = 'keep'
-        """,
-    ),
-    (
-        "move",
-        """
-        UPDATE links SET anchor = o.anchor, record = o.record, enabled = o.enabled, fingerprint = o.fingerprint,
-          missing_since = NULL, reads_missed = 0, gone_at = NULL
-        FROM temp.chunk c JOIN operations o ON o.id = c.operation
-        WHERE c.link = links.id AND c.link_action = 'move'
-        """,
-    ),
-    (
-        "end",
-        """
-        UPDATE links SET gone_at = :now, missing_since = COALESCE(missing_since, :now), fingerprint = NULL
-        FROM temp.chunk c WHERE c.link = links.id AND c.link_action = 'end'
-        """,
-    ),
-    (
-        "restore",
-        """
-        UPDATE links SET record = COALESCE(o.record, links.record), gone_at = NULL, missing_since = NULL,
-          reads_missed = 0
-        FROM temp.chunk c JOIN operations o ON o.id = c.operation
-        WHERE c.link = links.id AND c.link_action = 'restore'
-        """,
-    ),
-    (
-        "drop",
-        "DELETE FROM links WHERE id IN (SELECT link FROM temp.chunk WHERE link_action = 'drop')",
-    ),
-    # A policy touches no account: its platform looks at the account again.
-    (
-        "policy",
-        """
-        INSERT INTO remotes (platform, account, wanted)
-        SELECT json_extract(o.record, '$.platform'), c.account, c.operation
-        FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE c.link_action = 'policy'
-        ON CONFLICT (platform, account) DO UPDATE SET
-          wanted = excluded.wanted, state = 'pending', attempts = 0, next_try = NULL, message = NULL
-        """,
-    ),
-    # Keys: a freed one stays releasing until every remote of its account has confirmed.
-    (
-        "frees",
-        """
-        INSERT OR REPLACE INTO keys (attribute, folded, enterprise, releasing, account)
-        SELECT f.attribute, f.folded, :enterprise, c.account, c.account
-        FROM temp.chunk c JOIN temp.claims f ON f.operation = c.operation
-        WHERE f.gain = 0 AND EXISTS (SELECT 1 FROM remotes r WHERE r.account = c.account)
-        """,
-    ),
-    (
-        "frees",
-        """
-        DELETE FROM keys WHERE releasing = 0 AND enterprise = :enterprise AND (attribute, folded, account) IN
-          (SELECT f.attribute, f.folded, c.account
-           FROM temp.chunk c JOIN temp.claims f ON f.operation = c.operation WHERE f.gain = 0)
-        """,
-    ),
-    (
-        "gains",
-        """
-        INSERT OR REPLACE INTO keys (attribute, folded, enterprise, account)
-        SELECT f.attribute, f.folded, :enterprise, c.account
-        FROM temp.claims f JOIN temp.chunk c ON c.operation = f.operation
-        WHERE f.gain = 1 AND f.operation BETWEEN :low AND :high
-        """,
-    ),
-    (
-        "undoes",
-        "UPDATE operations SET undone_by = c.operation FROM temp.chunk c WHERE operations.id = c.undoes",
-    ),
-    # What was undone is not proposed again; unless that is undone in its turn.
-    (
-        "undoes",
-        """
-        INSERT INTO decisions (connection, anchor, digest, verb, who, at, why, run, operation)
-        SELECT u.connection, u.anchor, u.digest, 'undo', r.actor, :now, r.why, r.id, u.id
-        FROM temp.chunk c JOIN operations u ON u.id = c.undoes JOIN runs r ON r.id = :run
-        WHERE u.connection IS NOT NULL AND u.undoes IS NULL
-        """,
-    ),
-    (
-        "undoes",
-        """
-        UPDATE decisions SET ended_at = :now WHERE verb = 'undo' AND ended_at IS NULL AND operation IN
-          (SELECT u.undoes FROM temp.chunk c JOIN operations u ON u.id = c.undoes)
-        """,
-    ),
-)
-
-_WANT = """
-  INSERT INTO remotes (platform, account, wanted) SELECT ?, c.account, c.operation FROM temp.chunk c WHERE c.touches
-  ON CONFLICT (platform, account) DO UPDATE SET
-    wanted = excluded.wanted, state = 'pending', attempts = 0, next_try = NULL, message = NULL
-"""
 
 
 def apply(
@@ -253,34 +47,15 @@ def apply(
     done = last = 0
     with database.hurried():
         if conn.execute("SELECT 1 FROM temp.claims WHERE gain = 0 LIMIT 1").fetchone():
-            done, _ = _apply_chunk(database, run, _EXCHANGING, platforms, clock(), after=0)
+            done, _ = _apply_chunk(database, run, EXCHANGING, platforms, clock(), after=0)
         while True:
-            count, last = _apply_chunk(database, run, _NEXT, platforms, clock(), after=last)
+            count, last = _apply_chunk(database, run, NEXT, platforms, clock(), after=last)
             if not count:
                 break
             done += count
             if beat is not None:
                 beat(done)
     return end(database, run, clock())
-
-
-_NEXT = f"""
-  INSERT INTO temp.chunk SELECT {_COLUMNS} FROM operations o
-  WHERE o.run = :run AND o.state = 'planned' AND o.id > :after ORDER BY o.id LIMIT :most
-"""
-# Operations that hand a key to each other are applied together, however many they are.
-_EXCHANGING = f"""
-  INSERT INTO temp.chunk SELECT {_COLUMNS} FROM operations o WHERE o.id IN (
-  SELECT o.id FROM temp.claims c JOIN operations o ON o.id = c.operation
-    JOIN keys k ON k.attribute = c.attribute AND k.folded = c.folded AND k.enterprise = :enterprise
-      AND k.releasing = 0
-  WHERE o.run = :run AND o.state = 'planned' AND c.gain = 1 AND k.account <> o.account AND :most
-  UNION
-  SELECT g.id FROM temp.claims c JOIN operations o ON o.id = c.operation
-    JOIN temp.claims f ON f.attribute = c.attribute AND f.folded = c.folded AND f.gain = 0
-    JOIN operations g ON g.id = f.operation
-  WHERE o.run = :run AND o.state = 'planned' AND g.state = 'planned' AND c.gain = 1 AND g.id <> o.id)
-"""
 
 
 def _apply_chunk(
@@ -291,27 +66,39 @@ def _apply_chunk(
         "run": run.id, "enterprise": run.enterprise, "now": now, "most": CHUNK, "after": after
     }  # fmt: skip
     with database.transaction() as conn:
-        conn.execute(_CHUNK)
+        conn.execute(CREATE)
         conn.execute("DELETE FROM temp.chunk")
         count = conn.execute(query, names).rowcount
         if count <= 0:
             return 0, after
         low, high = conn.execute("SELECT MIN(operation), MAX(operation) FROM temp.chunk").fetchone()
         needed = _needed(conn, low, high)
-        for needs, statement in _STALE:
-            for operation, message in dict(conn.execute(statement)).items() if needed & set(needs) else ():
-                detain(conn, operation, "stale", message, now)
-                conn.execute("DELETE FROM temp.chunk WHERE operation = ?", (operation,))
-        for need, statement in _APPLY:
+        stale = [
+            _leave_out(conn, "stale", conn.execute(statement), now)
+            for needs, statement in STALE
+            if needed & set(needs)
+        ]
+        while any(stale) and _leave_out(conn, "key_taken", conn.execute(CONTESTED, names), now):
+            pass
+        for need, statement in APPLY:
             if need in needed:
                 conn.execute(statement, {**names, "low": low, "high": high})
         for platform in platforms:
-            conn.execute(_WANT, (platform,))
+            conn.execute(WANT, (platform,))
         conn.execute(
             "UPDATE operations SET state = 'applied', changed_at = ? WHERE id IN (SELECT operation FROM temp.chunk)",
             (now,),
         )
     return count, high
+
+
+def _leave_out(conn: sqlite3.Connection, code: str, found: Iterable[tuple[int, str]], now: str) -> int:
+    """Detain operations instead of applying them with their chunk; return how many."""
+    messages = dict(found)
+    for operation, message in messages.items():
+        detain(conn, operation, code, message, now)
+        conn.execute("DELETE FROM temp.chunk WHERE operation = ?", (operation,))
+    return len(messages)
 
 
 def _needed(conn: sqlite3.Connection, low: int, high: int) -> set[str]:
@@ -353,17 +140,18 @@ def end(database: Database, run: Run, now: str) -> Run:
             (now, json.dumps(counts), run.id),
         )
         if run.kind == "sync":
-            _trust(conn, run, now)
+            _trust(conn, run, now, agreed=run.approved is not None or "applied" in states)
     ended = run_of(database, run.id)
     assert ended is not None  # noqa: S101 - it was just written
     return ended
 
 
-def _trust(conn: sqlite3.Connection, run: Run, now: str) -> None:
+def _trust(conn: sqlite3.Connection, run: Run, now: str, *, agreed: bool) -> None:
+    """Store what the next read starts from; ``agreed``: the first plan of the connection was accepted."""
     if "size" in run.counts:
         row = conn.execute("SELECT sizes FROM connections WHERE id = ?", (run.connection,)).fetchone()
-        agreed = run.approved is not None and "source-shrunk" in run.approved["overrides"]
-        sizes = [*([] if agreed else json.loads(row[0])), run.counts["size"]][-5:]
+        usual = run.approved is not None and "source-shrunk" in run.approved["overrides"]
+        sizes = [*([] if usual else json.loads(row[0])), run.counts["size"]][-5:]
         conn.execute("UPDATE connections SET sizes = ? WHERE id = ?", (json.dumps(sizes), run.connection))
     if run.approved:
         conn.execute(
@@ -374,7 +162,7 @@ def _trust(conn: sqlite3.Connection, run: Run, now: str) -> None:
         )
     conn.execute(
         "UPDATE connections SET cursor = ?, scope = ?, trusted_since = COALESCE(trusted_since, ?) WHERE id = ?",
-        (run.cursor, run.scope, now, run.connection),
+        (run.cursor, run.scope, now if agreed else None, run.connection),
     )
 
 

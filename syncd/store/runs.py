@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from ..errors import SyncdError
 from ..model import Objection
 from .database import Database
+from .contesting import contest_keys
+from .earlier import supersede_outdated
 from .settling import Settled
 from .staging import Staging
 
@@ -158,7 +160,9 @@ def read_as(database: Database, run: int, mode: str) -> None:
 def fail(database: Database, run: int, error: str, now: str) -> None:
     """End a run that could not be planned: nothing of what it read is kept."""
     with database.transaction() as conn:
-        conn.execute("DELETE FROM operations WHERE run = ?", (run,))
+        conn.execute(
+            "DELETE FROM operations WHERE run = ? AND (SELECT state FROM runs WHERE id = run) = 'reading'", (run,)
+        )
         conn.execute(
             "UPDATE runs SET state = 'failed', error = ?, ended_at = ? WHERE id = ? AND state = 'reading'",
             (error, now, run),
@@ -200,7 +204,7 @@ def ready(
     held = any(one.scope == "run" for one in objections)
     with database.transaction() as conn:
         old = open_run(database, staging.connection, other_than=run)
-        _detain(conn, run, objections)
+        _detain(staging, objections)
         _refresh(staging, settled, held=held, now=now)
         if old is not None and _is_same(old, settled, objections, scope):
             conn.execute("DELETE FROM operations WHERE run = ?", (run,))
@@ -209,7 +213,7 @@ def ready(
             state, same_as = ("held" if held else "planned"), None
             if old is not None:
                 supersede(conn, old.id, now)
-            _supersede_outdated(staging, settled, now)
+            supersede_outdated(staging, now, complete=settled.complete)
         checkpoint = staging.checkpoint
         conn.execute(
             "UPDATE runs SET state = ?, planned_at = ?, ended_at = ?, cursor = ?, scope = ?, plan_hash = ?,"
@@ -248,7 +252,7 @@ def ready_asked(
     """End the planning of a run that a person asked for; what it repeats is superseded by it."""
     held = any(one.scope == "run" for one in objections)
     with staging.database.transaction() as conn:
-        _detain(conn, staging.run, objections)
+        _detain(staging, objections)
         conn.executemany(
             "UPDATE operations SET state = 'superseded', changed_at = ? WHERE id = ?",
             ((now, origin) for origin in origins),
@@ -278,7 +282,9 @@ def supersede(conn: sqlite3.Connection, run: int, now: str) -> None:
     conn.execute("UPDATE runs SET state = 'superseded', ended_at = ? WHERE id = ?", (now, run))
 
 
-def _detain(conn: sqlite3.Connection, run: int, objections: Sequence[Objection]) -> None:
+def _detain(staging: Staging, objections: Sequence[Objection]) -> None:
+    """Detain what the objections are about, and who was to take over a key of it."""
+    conn, run = staging.conn, staging.run
     values: tuple[int, ...]
     for one in objections:
         if one.scope == "removals":
@@ -295,6 +301,8 @@ def _detain(conn: sqlite3.Connection, run: int, objections: Sequence[Objection])
             f"UPDATE operations SET state = 'detained', reasons = ? WHERE run = ? AND {where}",
             (reason, *values),
         )
+    if any(one.scope != "run" for one in objections):
+        contest_keys(staging)
 
 
 def _refresh(staging: Staging, settled: Settled, *, held: bool, now: str) -> None:
@@ -312,37 +320,3 @@ def _refresh(staging: Staging, settled: Settled, *, held: bool, now: str) -> Non
             "UPDATE links SET missing_since = COALESCE(missing_since, ?), reads_missed = reads_missed + 1 WHERE id = ?",
             ((now, link) for link in settled.missing),
         )
-
-
-def _supersede_outdated(staging: Staging, settled: Settled, now: str) -> None:
-    """End the open operations that this read has overtaken."""
-    conn = staging.conn
-    rows = conn.execute(
-        "SELECT o.id, o.anchor, o.link_action, l.id, l.gone_at,"
-        " o.anchor IN (SELECT anchor FROM operations WHERE run = :run)"
-        " OR l.id IN (SELECT link FROM operations WHERE run = :run AND link_action = 'move')"
-        " FROM operations o INDEXED BY operations_open"
-        " LEFT JOIN links l ON l.connection = o.connection AND l.anchor = o.anchor"
-        " WHERE o.connection = :connection AND o.state IN ('detained','failed','waiting') AND o.run <> :run"
-        " AND NOT EXISTS (SELECT 1 FROM temp.kept k WHERE k.operation = o.id)",
-        {"run": staging.run, "connection": staging.connection},
-    ).fetchall()
-    for operation, anchor, link_action, link, gone_at, replaced in rows:
-        if replaced or _overtaken(staging, settled, anchor, link_action, link, gone=gone_at is not None):
-            conn.execute(
-                "UPDATE operations SET state = 'superseded', changed_at = ? WHERE id = ?", (now, operation)
-            )
-
-
-def _overtaken(
-    staging: Staging, settled: Settled, anchor: str, link_action: str, link: int | None, *, gone: bool
-) -> bool:
-    conn = staging.conn
-    if link is None:
-        told = conn.execute("SELECT 1 FROM temp.told WHERE anchor = ?", (anchor,)).fetchone()
-        removed = conn.execute("SELECT 1 FROM temp.removed WHERE anchor = ?", (anchor,)).fetchone()
-        return removed is not None or (settled.complete and told is None)
-    if link_action == "end":
-        return staging.sightings.has(link) or gone
-    touched = conn.execute("SELECT 1 FROM temp.touched WHERE link = ?", (link,)).fetchone()
-    return link in staging.sightings.same or touched is not None

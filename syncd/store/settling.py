@@ -7,14 +7,15 @@ the source has no influence on any of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b, sha256
+from hashlib import sha256
 
 from ..model import Fault, Operation, Problem
 from ..planning import Leavers, Terms, departure, encode, final_deletion, is_protected, parting
+from .contesting import allocate, contest_keys, hold
 from .database import Database
+from .earlier import drop, end_decisions, heed_decisions, keep_open
 from .staging import Staging, stamp
 
 CHUNK = 500
@@ -54,10 +55,15 @@ def settle(
         leaving = {link: due for link, due in leaving.items() if link not in moved}
         _plan_leavers(staging, leaving, removed, terms, protected, now)
         _plan_deletions(staging, moved, terms, protected, now)
-        ignored = _heed_decisions(staging)
-        _contest_keys(staging)
-        plan_hash = hash_of(staging.database, staging.run, _allocate(staging))
-        kept = _keep_open(staging)
+        ignored = heed_decisions(staging)
+        contest_keys(staging)
+        ignored += heed_decisions(staging)
+        plan_hash = hash_of(staging.database, staging.run, allocate(staging))
+        end_decisions(staging, stamp(now), complete=complete)
+        kept = keep_open(staging)
+        if kept:  # what is kept lets go of nothing
+            contest_keys(staging)
+            kept += keep_open(staging)
     gone_missing = tuple(link for link in missing if link not in moved and link not in removed)
     return Settled(plan_hash, complete, kept, ignored, gone_missing)
 
@@ -65,22 +71,8 @@ def settle(
 def settle_asked(staging: Staging) -> str:
     """Settle a plan that a person asked for, and return its hash."""
     with staging.database.transaction():
-        _contest_keys(staging)
-        return hash_of(staging.database, staging.run, _allocate(staging))
-
-
-def hold(staging: Staging, operations: Iterable[int], fault: Fault) -> None:
-    """Put staged operations in the state that a fault asks for, and give up their keys."""
-    conn = staging.conn
-    for operation in operations:
-        row = conn.execute("SELECT reasons, digest FROM operations WHERE id = ?", (operation,)).fetchone()
-        reasons = [*json.loads(row[0] or "[]"), list(fault)]
-        digest = blake2b(row[1] + encode(fault).encode(), digest_size=16).digest()
-        conn.execute(
-            "UPDATE operations SET state = ?, reasons = ?, digest = ? WHERE id = ?",
-            (fault.held, encode(reasons), digest, operation),
-        )
-        conn.execute("DELETE FROM temp.claims WHERE operation = ?", (operation,))
+        contest_keys(staging)
+        return hash_of(staging.database, staging.run, allocate(staging))
 
 
 def hash_of(database: Database, run: int, numbers: list[tuple[str, str, str]]) -> str:
@@ -107,7 +99,7 @@ def _drop_doubles(staging: Staging) -> None:
         staging.problem(Problem(anchor, "duplicate_anchor", message))
         conn.execute("INSERT OR IGNORE INTO temp.told VALUES (?)", (anchor,))
     rows = conn.execute("SELECT id, anchor FROM operations WHERE run = ?", (run,)) if anchors else ()
-    _drop(staging, [operation for operation, anchor in rows if anchor in anchors])
+    drop(staging, [operation for operation, anchor in rows if anchor in anchors])
 
 
 def _removed_links(staging: Staging) -> set[int]:
@@ -222,150 +214,3 @@ def _plan_deletions(
     links = [link for (link,) in rows.fetchall() if link not in moved and not staging.sightings.has(link)]
     standings = [one for one in staging.standings.by_link(links) if not is_protected(one.attributes, protected)]
     staging.add([final_deletion(one, staging.vocabulary) for one in standings], stamp(now))
-
-
-def _heed_decisions(staging: Staging) -> int:
-    """Drop what people have said not to ask again: an entry, or one very proposal."""
-    conn, run = staging.conn, staging.run
-    query = (
-        "SELECT o.id FROM decisions d JOIN operations o ON o.run = ? AND o.anchor = d.anchor"
-        " WHERE d.connection = ? AND d.ended_at IS NULL AND d.verb IN ('ignore','discard','undo')"
-        " AND (d.digest IS NULL OR d.digest = o.digest)"
-    )
-    if not conn.execute(
-        "SELECT 1 FROM decisions WHERE connection = ? LIMIT 1", (staging.connection,)
-    ).fetchone():
-        return 0
-    dropped = [row[0] for row in conn.execute(query, (run, staging.connection)).fetchall()]
-    _drop(staging, dropped)
-    return len(dropped)
-
-
-def _contest_keys(staging: Staging) -> None:
-    """Detain every operation whose key another one wants as well, or holds and does not let go.
-
-    What is detained gives up what it would have freed, so this is repeated until nothing changes: whole
-    swaps and chains pass, and a chain with one bad link stops exactly where it is broken.
-    """
-    conn = staging.conn
-    if not conn.execute("SELECT 1 FROM temp.claims WHERE gain = 1 LIMIT 1").fetchone():
-        return
-    conn.execute("CREATE INDEX IF NOT EXISTS temp.claims_key ON claims (attribute, folded)")
-    while True:
-        faults = [*_wanted_twice(staging), *_held_elsewhere(staging)]
-        if not faults:
-            return
-        for operation, attribute, message in faults:
-            hold(staging, [operation], Fault("key_taken", attribute, message, "detained"))
-
-
-def _wanted_twice(staging: Staging) -> list[tuple[int, str, str]]:
-    rows = staging.conn.execute(
-        "SELECT c.operation, c.attribute, c.folded, o.anchor FROM temp.claims c JOIN operations o"
-        " ON o.id = c.operation WHERE c.gain = 1 AND (c.attribute, c.folded) IN"
-        " (SELECT attribute, folded FROM temp.claims WHERE gain = 1 GROUP BY attribute, folded"
-        "  HAVING COUNT(*) > 1) ORDER BY c.attribute, c.folded, o.anchor"
-    ).fetchall()
-    wanted: dict[tuple[str, str], list[tuple[int, str]]] = {}
-    for operation, attribute, folded, anchor in rows:
-        wanted.setdefault((attribute, folded), []).append((operation, anchor))
-    return [
-        (
-            operation,
-            attribute,
-            f"{attribute} {folded!r} is wanted by {' and '.join(str(a) for _, a in rivals)}",
-        )
-        for (attribute, folded), rivals in wanted.items()
-        for operation, _ in rivals
-    ]
-
-
-def _held_elsewhere(staging: Staging) -> list[tuple[int, str, str]]:
-    rows = staging.conn.execute(
-        "SELECT c.operation, c.attribute, c.folded, k.account FROM temp.claims c"
-        " JOIN keys k ON k.attribute = c.attribute AND k.folded = c.folded AND k.enterprise = ? AND k.releasing = 0"
-        " JOIN operations o ON o.id = c.operation"
-        " WHERE c.gain = 1 AND k.account <> o.account AND NOT EXISTS"
-        " (SELECT 1 FROM temp.claims f JOIN operations g ON g.id = f.operation WHERE f.gain = 0"
-        "   AND f.attribute = c.attribute AND f.folded = c.folded AND g.account = k.account AND g.state = 'planned')"
-        " ORDER BY c.operation",
-        (staging.enterprise,),
-    ).fetchall()
-    return [
-        (operation, attribute, f"{attribute} {folded!r} belongs to account {account}")
-        for operation, attribute, folded, account in rows
-    ]
-
-
-def _allocate(staging: Staging) -> list[tuple[str, str, str]]:
-    """Give numbers to new accounts, in the order of their anchors: ascending, skipping what is in use.
-
-    Returns (anchor, attribute, number). A number is part of the plan, and not of the proposal's digest:
-    a proposal is the same one whatever number is free.
-    """
-    conn = staging.conn
-    rows = conn.execute(
-        "SELECT n.operation, n.attribute, n.first, n.last, n.width, o.anchor"
-        " FROM temp.numbers n JOIN operations o ON o.id = n.operation"
-        " WHERE o.run = ? AND o.state = 'planned' ORDER BY o.anchor, n.attribute",
-        (staging.run,),
-    ).fetchall()
-    following: dict[tuple[str, int, int], int] = {}
-    given: list[tuple[str, str, str]] = []
-    for operation, attribute, first, last, width, anchor in rows:
-        span = (attribute, first, last)
-        number = _free_number(staging, attribute, following.get(span, first), last, width)
-        if number is None:
-            message = f"no number from {first} to {last} is free for {attribute}"
-            hold(staging, [operation], Fault("numbers_used_up", attribute, message))
-            continue
-        following[span] = int(number) + 1
-        conn.execute(
-            "UPDATE operations SET after = json_patch(after, :said),"
-            " template = json_patch(COALESCE(template, '{}'), :said) WHERE id = :operation",
-            {"said": encode({attribute: number}), "operation": operation},
-        )
-        conn.execute("INSERT INTO temp.claims VALUES (?,?,?,1)", (operation, attribute, number))
-        given.append((anchor, attribute, number))
-    return given
-
-
-def _free_number(staging: Staging, attribute: str, start: int, last: int, width: int) -> str | None:
-    for candidate in range(start, last + 1):
-        number = str(candidate).zfill(width)
-        taken = staging.conn.execute(
-            "SELECT 1 FROM keys WHERE attribute = ? AND folded = ? AND enterprise = ?"
-            " UNION ALL SELECT 1 FROM temp.claims WHERE attribute = ? AND folded = ? AND gain = 1 LIMIT 1",
-            (attribute, number, staging.enterprise, attribute, number),
-        ).fetchone()
-        if taken is None:
-            return number
-    return None
-
-
-def _keep_open(staging: Staging) -> int:
-    """Where the very same proposal is open already, keep that row (its state, age and edits), drop ours."""
-    conn = staging.conn
-    conn.execute("DROP TABLE IF EXISTS temp.kept")
-    conn.execute("CREATE TEMP TABLE kept (operation INTEGER PRIMARY KEY)")
-    rows = conn.execute(
-        "SELECT o.id, n.id, o.state, n.state FROM operations o INDEXED BY operations_open JOIN operations n"
-        " ON n.run = ? AND n.anchor = o.anchor AND n.digest = o.digest"
-        " WHERE o.connection = ? AND o.state IN ('detained','failed','waiting') AND o.run <> n.run",
-        (staging.run, staging.connection),
-    ).fetchall()
-    kept = 0
-    for old, new, old_state, new_state in rows:
-        if old_state == "waiting" and new_state == "planned":
-            continue
-        _drop(staging, [new])
-        conn.execute("INSERT INTO temp.kept VALUES (?)", (old,))
-        kept += 1
-    return kept
-
-
-def _drop(staging: Staging, operations: Iterable[int]) -> None:
-    """Take staged operations back, and the keys that they asked for."""
-    for operation in operations:
-        staging.conn.execute("DELETE FROM temp.claims WHERE operation = ?", (operation,))
-        staging.conn.execute("DELETE FROM operations WHERE id = ?", (operation,))

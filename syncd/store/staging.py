@@ -46,7 +46,11 @@ _TEMPORARY = """
     DROP TABLE IF EXISTS temp.removed;
     CREATE TEMP TABLE removed (anchor TEXT PRIMARY KEY);
     DROP TABLE IF EXISTS temp.told;
-    CREATE TEMP TABLE told (anchor TEXT PRIMARY KEY)
+    CREATE TEMP TABLE told (anchor TEXT PRIMARY KEY);
+    DROP TABLE IF EXISTS temp.heeded;
+    CREATE TEMP TABLE heeded (anchor TEXT PRIMARY KEY, link INTEGER);
+    DROP TABLE IF EXISTS temp.kept;
+    CREATE TEMP TABLE kept (operation INTEGER PRIMARY KEY)
 """
 
 
@@ -131,7 +135,7 @@ class Staging:
                 one.record, one.replaced, one.before, one.after, one.template, one.enabled, one.owner,
                 one.fingerprint, one.state, one.reasons, one.digest, one.seen, now,
             ))  # fmt: skip
-            if one.state in ("planned", "waiting"):
+            if one.state == "planned":
                 for attribute, folded in one.gains:
                     claims.append((number, attribute, folded, 1))
                 for attribute, folded in one.frees:

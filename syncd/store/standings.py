@@ -44,6 +44,10 @@ class Standings:
         """Learn the precedence of every connection of the enterprise, by its id."""
         self._precedence = precedence
 
+    def precedence_of(self, connection: int | None) -> int:
+        """Return the place of a connection; one that is not configured any more comes after all others."""
+        return self._precedence.get(connection or 0, 1_000_000 + (connection or 0))
+
     def by_anchor(self, anchors: Sequence[str]) -> dict[str, Standing]:
         """Return the accounts linked under these anchors."""
         marks = ",".join("?" * len(anchors))
@@ -151,7 +155,7 @@ class Standings:
                 (self.connection, *chunk),
             )
             for account, connection, record, owner, gone_at, enabled in rows:
-                place = self._precedence.get(connection, 1_000_000 + connection)
+                place = self.precedence_of(connection)
                 layer = Layer(place, texts(record), bool(owner), gone_at is not None, bool(enabled))
                 found[account] = (*found.get(account, ()), layer)
         return found

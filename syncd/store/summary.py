@@ -74,6 +74,7 @@ def summarise(
             "SELECT sizes, trusted_since FROM connections WHERE id = ?", (connection,)
         ).fetchone()
         sizes, trusted = tuple(json.loads(row[0])), row[1]
+    today = _done_since(staging, stamp(now - timedelta(hours=24)))
     return Summary(
         kind=kind,
         adds=counted.get("add", 0),
@@ -81,7 +82,9 @@ def summarise(
         removals=removals,
         moves=moves,
         managed=managed(staging),
-        removed_today=_removed_since(staging, stamp(now - timedelta(hours=24))),
+        removed_today=today.get("disable", 0) + today.get("delete", 0),
+        added_today=today.get("add", 0),
+        updated_today=today.get("update", 0) + today.get("enable", 0),
         size=_size(staging) if settled is not None and _is_whole(staging) else None,
         sizes=sizes,
         first=connection is not None and trusted is None,
@@ -119,7 +122,7 @@ def _is_whole(staging: Staging) -> bool:
 
 
 def _size(staging: Staging) -> int:
-    """Count the entries of a complete read: those known, those staged or refused, those with a problem."""
+    """Count the entries of a complete read: those known, those staged, refused or ignored, those with a problem."""
     conn = staging.conn
     staged = conn.execute(
         "SELECT COUNT(*) FROM operations WHERE run = ? AND link IS NULL AND anchor IS NOT NULL",
@@ -133,16 +136,20 @@ def _size(staging: Staging) -> int:
         " (SELECT 1 FROM links l WHERE l.connection = ? AND l.anchor = t.anchor)",
         (staging.connection,),
     ).fetchone()[0]
-    return int(staging.sightings.count + staged + moved + told)
+    heeded = conn.execute("SELECT COUNT(*) FROM temp.heeded WHERE link IS NULL").fetchone()[0]
+    refused = staging.refused.get("add", 0)
+    return int(staging.sightings.count + staged + moved + told + heeded + refused)
 
 
-def _removed_since(staging: Staging, since: str) -> int:
-    row = staging.conn.execute(
-        "SELECT COUNT(*) FROM runs r JOIN operations o ON o.run = r.id WHERE r.connection IS ? AND r.enterprise = ?"
-        " AND r.ended_at >= ? AND o.state = 'applied' AND o.kind IN ('disable','delete') AND o.undone_by IS NULL",
+def _done_since(staging: Staging, since: str) -> dict[str, int]:
+    """Count what was applied since then, and not undone, by the kind of operation."""
+    rows = staging.conn.execute(
+        "SELECT o.kind, COUNT(*) FROM runs r JOIN operations o ON o.run = r.id"
+        " WHERE r.connection IS ? AND r.enterprise = ? AND r.ended_at >= ?"
+        " AND o.state = 'applied' AND o.undone_by IS NULL GROUP BY o.kind",
         (staging.connection, staging.enterprise, since),
-    ).fetchone()
-    return int(row[0])
+    )
+    return dict(rows.fetchall())
 
 
 def _containers(staging: Staging) -> dict[str, tuple[int, int]]:

@@ -26,8 +26,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +42,6 @@ from servers.slapd import PEOPLE, Slapd, record
 
 HERE = Path(__file__).resolve().parent
 FILTER = "(objectClass=inetOrgPerson)"
-CHUNK = 20_000
 
 CONFIGURATION = """
 state_directory = "{state}"
@@ -78,39 +78,23 @@ class Case:
     resumes: bool
     operations: int
     """Per entry."""
-    statements: tuple[tuple[str, str], ...]
-    """The floor's writes: what to select from the database that syncd left, and what to do with each row."""
-
-
-def _insert(table: str) -> tuple[str, str]:
-    return f"SELECT {{{table}}} FROM {table}", f"INSERT INTO {table} ({{{table}}}) VALUES ({{marks}})"
+    writes: str = ""
+    """What of ``floor.WRITES`` it has to write."""
 
 
 CASES = (
-    Case(
-        "first sync", "first", resumes=False, operations=1,
-        statements=(_insert("accounts"), _insert("links"), _insert("keys"), _insert("operations")),
-    ),
-    Case("nothing changed", "first", resumes=True, operations=0, statements=()),
-    Case(
-        "every entry changed", "changed", resumes=True, operations=1,
-        statements=(
-            (
-                "SELECT attributes, changed_at, revision, id FROM accounts",
-                "UPDATE accounts SET attributes = ?, changed_at = ?, revision = ? WHERE id = ?",
-            ),
-            (
-                "SELECT record, fingerprint, id FROM links",
-                "UPDATE links SET record = ?, fingerprint = ? WHERE id = ?",
-            ),
-            ("SELECT {operations} FROM operations WHERE run = 2", _insert("operations")[1]),
-        ),
-    ),
-    Case(
-        "no mapped value changed", "padded", resumes=True, operations=0,
-        statements=(("SELECT fingerprint, id FROM links", "UPDATE links SET fingerprint = ? WHERE id = ?"),),
-    ),
-)  # fmt: skip
+    Case("first sync", "first", resumes=False, operations=1, writes="first"),
+    Case("nothing changed", "first", resumes=True, operations=0),
+    Case("every entry changed", "changed", resumes=True, operations=1, writes="update"),
+    Case("no mapped value changed", "capitals", resumes=True, operations=0, writes="fingerprints"),
+)
+
+
+CHANGES: dict[str, tuple[str, Callable[[re.Match[str]], str]]] = {
+    "changed": ("departmentNumber", lambda found: "departmentNumber: 999"),
+    "capitals": ("mail", lambda found: f"mail: {b64decode(found[1]).decode().upper()}"),
+}
+"""Of a generation: the attribute that differs from the first, and how."""
 
 
 class Measured(NamedTuple):
@@ -124,16 +108,13 @@ def people(count: int, generation: str) -> Iterator[str]:
     """Yield the same people in every generation, by the same entryUUIDs; see ``CASES`` for what differs."""
     for unit in UNITS:
         yield record(f"ou={unit},{PEOPLE}", objectClass="organizationalUnit", ou=unit)
+    change = CHANGES.get(generation)
     for number in range(count):
-        # Scattered over the whole range, as random UUIDs are.
-        text = (
-            f"{person(number)}entryUUID: {UUID(int=(number * 0x9E3779B97F4A7C15F39CC0605CEDC835) % 2**128)}\n"
-        )
-        if generation == "changed":
-            text = re.sub(r"^departmentNumber:: .*$", "departmentNumber: 999", text, flags=re.MULTILINE)
-        elif generation == "padded":
-            text += f"mail: another{number}@example.test\n"
-        yield text
+        text = person(number)
+        if change is not None:
+            text = re.sub(f"(?m)^{change[0]}:: (.*)$", change[1], text)
+        # Scattered over the whole range, as random ones are.
+        yield f"{text}entryUUID: {UUID(int=number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128)}\n"
 
 
 def serve(folder: Path, size: int, stack: ExitStack) -> dict[str, Slapd]:
@@ -176,7 +157,6 @@ class Bench:
         self.servers = servers
         self.environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(folder / "pycache")}
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        self.environment["PYTHONPATH"] = str(HERE.parent.parent / "plugins")
 
     def state(self, name: str) -> Path:
         return self.folder / f"state-{name.replace(' ', '-')}"
@@ -189,15 +169,13 @@ class Bench:
 
     def write(self, case: Case) -> float:
         """Write the rows of a case into a database of its own, in a process of its own; return the seconds."""
-        if not case.statements:
+        if not case.writes:
             return 0.0
         target = self.fresh(case, "floor") / "syncd.db"
-        command = [sys.executable, str(HERE / "bench_sync.py"), "--write", case.name]
+        model = self.state(case.name) / "syncd.db"
+        command = [sys.executable, str(HERE / "floor.py"), case.writes, str(model), str(target)]
         os.sync()
-        done = subprocess.run(
-            [*command, str(self.state(case.name) / "syncd.db"), str(target)],
-            env=self.environment, check=True, capture_output=True, text=True,
-        )  # fmt: skip
+        done = subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True)
         return float(done.stdout)
 
     def sync(self, case: Case, name: str) -> Measured:
@@ -209,7 +187,7 @@ class Bench:
                 state=state, url=self.servers[case.directory].url, base=PEOPLE, filter=FILTER
             )
         )
-        command = [sys.executable, "-m", "syncd", "--config", str(configuration), "sync", "hq"]
+        command = [str(Path(sys.executable).with_name("syncd")), "--config", str(configuration), "sync", "hq"]
         return measured(command, self.environment)
 
     def fresh(self, case: Case, name: str) -> Path:
@@ -224,7 +202,7 @@ class Bench:
 
     def check(self, case: Case) -> None:
         """Raise SystemExit unless the first pass of a case wrote what it should have written."""
-        with sqlite3.connect(self.state(case.name) / "syncd.db") as conn:
+        with closing(sqlite3.connect(self.state(case.name) / "syncd.db")) as conn:
             (run,) = conn.execute("SELECT MAX(id) FROM runs").fetchone()
             written = [
                 conn.execute(query).fetchone()[0]
@@ -242,19 +220,18 @@ class Bench:
             )
 
     def round(self, peer: str | None) -> Iterator[dict[str, Any]]:
-        """Measure every case once."""
+        """Measure every case once, and the peer against the floors of the same cases."""
+        written: dict[str, float] = {}
         for case in CASES:
-            search, written, sync = self.search(case), self.write(case), self.sync(case, "measured")
-            yield {
-                "case": case.name, "size": self.size, "ldapsearch": search.seconds, "sqlite": written,
-                "seconds": sync.seconds, "megabytes": sync.megabytes,
-            }  # fmt: skip
+            search, written[case.name] = self.search(case).seconds, self.write(case)
+            yield self.told(case.name, search, written[case.name], self.sync(case, "measured"))
         for name, command in self.peers(peer).items():
-            search, other = self.search(CASES[0]), measured(command)
-            yield {
-                "case": name, "size": self.size, "ldapsearch": search.seconds, "sqlite": 0.0,
-                "seconds": other.seconds, "megabytes": other.megabytes,
-            }  # fmt: skip
+            search = self.search(CASES[0]).seconds
+            yield self.told(f"{name}, peer", search, written[name], measured(command))
+
+    def told(self, case: str, search: float, written: float, taken: Measured) -> dict[str, Any]:
+        floor = {"ldapsearch": search, "sqlite": written}
+        return {"size": self.size, "case": case, **floor, **taken._asdict()}
 
     def peers(self, python: str | None) -> dict[str, list[str]]:
         """Return the commands of the peer: a first synchronization of an empty database, then another."""
@@ -264,43 +241,7 @@ class Bench:
         database.unlink(missing_ok=True)
         command = [python, str(HERE / "django_peer.py"), self.servers["first"].url, PEOPLE, str(database)]
         subprocess.run([*command, "migrate"], check=True, stdout=subprocess.DEVNULL)
-        return {
-            f"django-python3-ldap: {name}": [*command, "ldap_sync_users"]
-            for name in ("first sync", "nothing changed")
-        }
-
-
-def write_floor(name: str, model: str, target: str) -> float:
-    """Do the bare writes of a case and return their seconds; reading the rows is not part of them."""
-    from syncd.store.database import open_database
-
-    (case,) = (one for one in CASES if one.name == name)
-    source = sqlite3.connect(model)
-    conn = open_database(Path(target)).conn
-    columns = {
-        table: [row[1] for row in source.execute(f"PRAGMA table_info({table})")]
-        for table in ("accounts", "links", "keys", "operations", "connections", "runs")
-    }
-    words = {table: ", ".join(names) for table, names in columns.items()}
-    for table in ("connections", "runs"):
-        marks = ",".join("?" * len(columns[table]))
-        conn.executemany(
-            f"INSERT OR IGNORE INTO {table} VALUES ({marks})",
-            source.execute(f"SELECT * FROM {table}").fetchall(),
-        )
-    conn.execute("BEGIN IMMEDIATE")
-    seconds = 0.0
-    for select, statement in case.statements:
-        rows = source.execute(select.format(**words))
-        marks = ", ".join("?" * len(rows.description))
-        while chunk := rows.fetchmany(CHUNK):
-            begun = time.perf_counter()
-            conn.executemany(statement.format(**words, marks=marks), chunk)
-            seconds += time.perf_counter() - begun
-    begun = time.perf_counter()
-    conn.execute("COMMIT")
-    conn.close()
-    return seconds + time.perf_counter() - begun
+        return {name: [*command, "ldap_sync_users"] for name in ("first sync", "nothing changed")}
 
 
 def table(rounds: list[dict[str, Any]]) -> Iterator[str]:
@@ -325,11 +266,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp/syncd-bench"))
     parser.add_argument("--json", type=Path, help="write every single measurement to this file")
     parser.add_argument("--peer", metavar="PYTHON", help="an interpreter that has django-python3-ldap")
-    parser.add_argument("--write", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.write:
-        print(write_floor(*given.write))
-        return
     rounds: list[dict[str, Any]] = []
     for size in given.size or [100_000]:
         with ExitStack() as stack:

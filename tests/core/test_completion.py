@@ -115,6 +115,11 @@ class TestAcquaintances:
 
         assert {"role": "sales", "title": "Chief"} == made.values
 
+    def test_a_persons_word_counts_where_a_link_speaks_alone(self):
+        assert {"title": "by hand"} == only(
+            correlated(record(title="ours"), standing(local={"title": "by hand"}))
+        ).values
+
     def test_other_links_and_a_persons_word_are_folded_in(self):
         known = standing(
             others=(layer(0, title="first"), layer(2, title="last", company="last")),
@@ -167,6 +172,13 @@ class TestPolicies:
 
         assert {"login": "ann", "title": "Dr"} == made.layer
         assert () == made.faults, "and so asks nobody"
+
+    def test_what_the_source_did_not_tell_stays_without_any_policy(self):
+        one = record(login="ann")._replace(unknown=frozenset({"title"}))
+
+        assert {"login": "ann", "title": "Dr"} == only(
+            correlated(one, standing(record={"title": "Dr"}))
+        ).layer
 
     def test_the_record_itself_is_not_changed(self):
         one = record(pin="2")

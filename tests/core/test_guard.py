@@ -64,7 +64,7 @@ class TestTheSource:
             (799, (1000,) * 5, ["source-shrunk"]),
             (799, (), []),
             (None, (1000,) * 5, []),
-            (100, (5000, 1000, 100, 100, 100, 100, 100), []),
+            (100, (1000, 1000, 1000, 1000, 100, 100, 100), []),
             (2, (4,), []),
             (1, (4,), ["source-shrunk"]),
         ],
@@ -137,6 +137,7 @@ class TestRemovals:
 
         assert ("too-many-removals-today", "removals") == (one.code, one.scope)
         assert [] == codes(replace(plan, removed_today=99))
+        assert [] == codes(replace(CALM, removals=50)), "as many as are allowed"
 
     def test_without_a_removal_the_day_does_not_matter(self):
         assert [] == codes(replace(CALM, removed_today=1000))
@@ -148,7 +149,7 @@ class TestRemovals:
         few = Limits(remove=Limit(count=2))
         effects = [
             Effect(platform="pbx", there=100, appear=50, vanish=3, limits=few),
-            Effect(platform="xmpp", there=100, appear=0, vanish=3, limits=Limits()),
+            Effect(platform="xmpp", there=100, appear=0, vanish=5, limits=Limits()),
             Effect(platform="scim", there=0, appear=9, vanish=0, limits=Limits(remove=Limit(count=0))),
             Effect(platform="file", there=9, appear=0, vanish=9, limits=Limits.unlimited()),
         ]
@@ -170,6 +171,15 @@ class TestOtherChanges:
     )
     def test_too_many_hold_the_run_but_not_the_first(self, plan, expected):
         assert expected == codes(replace(CALM, **plan))
+
+    @pytest.mark.parametrize("kind", ["add", "update"])
+    def test_a_day_has_a_sum_as_well(self, kind):
+        limits = Limits(**{kind: Limit(per_day=100)})
+        done = {"add": "added_today", "update": "updated_today"}[kind]
+
+        assert [f"too-many-{kind}s-today"] == codes(replace(CALM, **{f"{kind}s": 1, done: 100}), limits)
+        assert [] == codes(replace(CALM, **{f"{kind}s": 1, done: 99}), limits)
+        assert [] == codes(replace(CALM, **{done: 1000}), limits), "nothing more is planned"
 
     def test_a_count_means_what_it_says(self):
         limits = Limits(add=Limit(count=1))

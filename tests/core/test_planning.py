@@ -31,6 +31,7 @@ from syncd.planning import (
     is_protected,
     kind_of,
     operation,
+    parting,
     permit,
     plan,
     touched,
@@ -148,6 +149,17 @@ class TestChanging:
 
         assert (("update", {}, {}), {"title": "old"}) == (change(made), json.loads(made.replaced))
 
+    def test_the_way_back_of_a_link_that_spoke_alone_is_what_the_account_was(self):
+        said = {"title": "old"}
+        item = completed(standing(attributes=said, record=said), title="new", city="Rome")
+        made = only(item)
+        others = only(item._replace(layer={"title": "ours"}))
+
+        assert ({"title": "old", "city": None}, {"title": "old"}) == (
+            json.loads(made.replaced),
+            json.loads(others.replaced),
+        )
+
     def test_nothing_to_change_is_no_operation(self):
         assert Untouched(3, b"print") == only(completed(standing(), login="ann"))
 
@@ -180,6 +192,7 @@ class TestChanging:
         known = standing(attributes={"login": "ann", "did": "1"}, deleted=True, disabled_by="missing")
         made = only(completed(known, login="bob", did="1"))
 
+        assert {"login": "ann", "deleted": True, "disabled_by": "missing"} == json.loads(made.before)
         assert "enable" == made.kind
         assert ([("login", "bob"), ("did", "1")], []) == (made.gains, made.frees)
         assert {"login": "bob", "deleted": None, "disabled_by": None} == json.loads(made.after)
@@ -201,7 +214,7 @@ class TestLinking:
     def test_the_link_is_kept_made_or_moved(self, verdict, known, terms, action, owner):
         made = only(completed(known, verdict=verdict, login="bob"), terms)
 
-        assert (action, owner, "a1") == (made.link_action, made.owner, made.anchor)
+        assert (action, owner, "a1", "planned") == (made.link_action, made.owner, made.anchor, made.state)
         assert (known.link is None) == (made.replaced is None)
 
     @pytest.mark.parametrize("verdict", ["adoptable", "relink"])
@@ -286,6 +299,13 @@ class TestStates:
 
         assert isinstance(only(completed(known, login="svc-a", enabled=False), terms, PROTECTED), Untouched)
 
+    @pytest.mark.parametrize("disabled_by", [None, "local"])
+    def test_what_a_person_deleted_stays_so_until_the_source_says_something_else(self, disabled_by):
+        known = standing(deleted=True, disabled_by=disabled_by)
+
+        assert Untouched(3, b"print") == only(completed(known, login="ann"))
+        assert "enable" == only(completed(known, login="bob")).kind
+
     def test_an_adopted_account_follows_its_new_owner(self):
         item = completed(stranger(), verdict="adoptable", login="ann", enabled=False)
 
@@ -361,6 +381,9 @@ class TestLeaving:
 
         assert ("update", {"title": "ours"}, {"title": None}) == change(gone(known, terms=DELETES))
 
+    def test_others_who_do_not_own_an_account_do_not_keep_it(self):
+        assert "disable" == gone(standing(others=(layer(owner=False), layer(2, gone=True)))).kind
+
     def test_keys_of_the_layer_go_with_it(self):
         known = standing(attributes={"login": "ann", "did": "1"}, others=(layer(login="ann"),))
 
@@ -410,11 +433,17 @@ class TestLeaving:
 
         assert ("update", {}, {}) == change(gone(known))
 
+    def test_a_link_can_part_from_an_account_that_keeps_what_it_has(self):
+        made = parting(standing(others=(layer(login="ann"),)))
+
+        assert (("update", {}, {}), "end") == (change(made), made.link_action)
+        assert ([], []) == (made.gains, made.frees)
+
     def test_in_the_end_the_account_is_deleted_and_its_keys_are_free(self):
         made = final_deletion(standing(attributes={"login": "ann", "did": "1"}, disabled_by="missing"), WORDS)
 
         assert ("delete", {"deleted": None}, {"deleted": True}) == change(made)
-        assert ("none", [("login", "ann"), ("did", "1")]) == (made.link_action, made.frees)
+        assert ("none", [], [("login", "ann"), ("did", "1")]) == (made.link_action, made.gains, made.frees)
 
 
 SAID = st.dictionaries(
@@ -583,6 +612,10 @@ def test_the_same_proposal_has_the_same_digest(before, after, fingerprint, seen)
 def test_a_value_has_one_text(value):
     assert encode(value) == encode(dict(reversed(value.items())))
     assert value == json.loads(encode(value))
+
+
+def test_a_text_is_stored_as_it_is_read():
+    assert '{"city":"Köln","name":"李"}' == encode({"name": "李", "city": "Köln"})
 
 
 @pytest.mark.parametrize(

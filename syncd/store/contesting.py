@@ -1,0 +1,127 @@
+"""Keys that a staged plan takes and lets go: who may have them, and which numbers are free."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from ..model import Fault
+from ..planning import encode
+from .staging import Staging
+
+
+def hold(staging: Staging, operations: Iterable[int], fault: Fault) -> None:
+    """Put staged operations in the state that a fault asks for, and give up their keys."""
+    conn = staging.conn
+    for operation in operations:
+        row = conn.execute("SELECT reasons, digest FROM operations WHERE id = ?", (operation,)).fetchone()
+        reasons = [*json.loads(row[0] or "[]"), list(fault)]
+        digest = blake2b(row[1] + encode(fault).encode(), digest_size=16).digest()
+        conn.execute(
+            "UPDATE operations SET state = ?, reasons = ?, digest = ? WHERE id = ?",
+            (fault.held, encode(reasons), digest, operation),
+        )
+        conn.execute("DELETE FROM temp.claims WHERE operation = ?", (operation,))
+
+
+def contest_keys(staging: Staging) -> None:
+    """Detain every operation whose key another one wants as well, or holds and does not let go.
+
+    What is detained gives up what it would have freed, so this is repeated until nothing changes: whole
+    swaps and chains pass, and a chain with one bad link stops exactly where it is broken.
+    """
+    conn = staging.conn
+    if not conn.execute("SELECT 1 FROM temp.claims WHERE gain = 1 LIMIT 1").fetchone():
+        return
+    conn.execute("CREATE INDEX IF NOT EXISTS temp.claims_key ON claims (attribute, folded)")
+    while True:
+        faults = [*_wanted_twice(staging), *_held_elsewhere(staging)]
+        if not faults:
+            return
+        for operation, attribute, message in faults:
+            hold(staging, [operation], Fault("key_taken", attribute, message, "detained"))
+
+
+def _wanted_twice(staging: Staging) -> list[tuple[int, str, str]]:
+    rows = staging.conn.execute(
+        "SELECT c.operation, c.attribute, c.folded, o.anchor FROM temp.claims c JOIN operations o"
+        " ON o.id = c.operation WHERE c.gain = 1 AND (c.attribute, c.folded) IN"
+        " (SELECT attribute, folded FROM temp.claims WHERE gain = 1 GROUP BY attribute, folded"
+        "  HAVING COUNT(*) > 1) ORDER BY c.attribute, c.folded, o.anchor"
+    ).fetchall()
+    wanted: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for operation, attribute, folded, anchor in rows:
+        wanted.setdefault((attribute, folded), []).append((operation, anchor))
+    return [
+        (
+            operation,
+            attribute,
+            f"{attribute} {folded!r} is wanted by {' and '.join(str(a) for _, a in rivals)}",
+        )
+        for (attribute, folded), rivals in wanted.items()
+        for operation, _ in rivals
+    ]
+
+
+def _held_elsewhere(staging: Staging) -> list[tuple[int, str, str]]:
+    rows = staging.conn.execute(
+        "SELECT c.operation, c.attribute, c.folded, k.account FROM temp.claims c"
+        " JOIN keys k ON k.attribute = c.attribute AND k.folded = c.folded AND k.enterprise = ? AND k.releasing = 0"
+        " JOIN operations o ON o.id = c.operation"
+        " WHERE c.gain = 1 AND k.account <> o.account AND NOT EXISTS"
+        " (SELECT 1 FROM temp.claims f JOIN operations g ON g.id = f.operation WHERE f.gain = 0"
+        "   AND f.attribute = c.attribute AND f.folded = c.folded AND g.account = k.account AND g.state = 'planned')"
+        " ORDER BY c.operation",
+        (staging.enterprise,),
+    ).fetchall()
+    return [
+        (operation, attribute, f"{attribute} {folded!r} belongs to account {account}")
+        for operation, attribute, folded, account in rows
+    ]
+
+
+def allocate(staging: Staging) -> list[tuple[str, str, str]]:
+    """Give numbers to new accounts, in the order of their anchors: ascending, skipping what is in use.
+
+    Returns (anchor, attribute, number). A number is part of the plan, and not of the proposal's digest:
+    a proposal is the same one whatever number is free.
+    """
+    conn = staging.conn
+    rows = conn.execute(
+        "SELECT n.operation, n.attribute, n.first, n.last, n.width, o.anchor"
+        " FROM temp.numbers n JOIN operations o ON o.id = n.operation"
+        " WHERE o.run = ? AND o.state = 'planned' ORDER BY o.anchor, n.attribute",
+        (staging.run,),
+    ).fetchall()
+    following: dict[tuple[str, int, int], int] = {}
+    given: list[tuple[str, str, str]] = []
+    for operation, attribute, first, last, width, anchor in rows:
+        span = (attribute, first, last)
+        number = _free_number(staging, attribute, following.get(span, first), last, width)
+        if number is None:
+            message = f"no number from {first} to {last} is free for {attribute}"
+            hold(staging, [operation], Fault("numbers_used_up", attribute, message))
+            continue
+        following[span] = int(number) + 1
+        conn.execute(
+            "UPDATE operations SET after = json_patch(after, :said),"
+            " template = json_patch(COALESCE(template, '{}'), :said) WHERE id = :operation",
+            {"said": encode({attribute: number}), "operation": operation},
+        )
+        conn.execute("INSERT INTO temp.claims VALUES (?,?,?,1)", (operation, attribute, number))
+        given.append((anchor, attribute, number))
+    return given
+
+
+def _free_number(staging: Staging, attribute: str, start: int, last: int, width: int) -> str | None:
+    for candidate in range(start, last + 1):
+        number = str(candidate).zfill(width)
+        taken = staging.conn.execute(
+            "SELECT 1 FROM keys WHERE attribute = ? AND folded = ? AND enterprise = ?"
+            " UNION ALL SELECT 1 FROM temp.claims WHERE attribute = ? AND folded = ? AND gain = 1 LIMIT 1",
+            (attribute, number, staging.enterprise, attribute, number),
+        ).fetchone()
+        if taken is None:
+            return number
+    return None

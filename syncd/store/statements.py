@@ -1,0 +1,251 @@
+"""The SQL that applies a chunk of operations; every statement is set-based over ``temp.chunk``."""
+
+from __future__ import annotations
+
+CREATE = """
+  CREATE TEMP TABLE IF NOT EXISTS chunk (operation INTEGER PRIMARY KEY, kind TEXT, link_action TEXT, account INTEGER,
+    link INTEGER, undoes INTEGER, touches INTEGER, state_touched INTEGER)
+"""
+COLUMNS = """o.id, o.kind, o.link_action, o.account, o.link, o.undoes, o.after <> '{}',
+  instr(o.after, '"disabled_by"') > 0 OR instr(o.after, '"deleted"') > 0"""
+
+CURRENT = """CASE b.key WHEN 'disabled_by' THEN a.disabled_by
+  WHEN 'deleted' THEN CASE WHEN a.deleted_at IS NULL THEN NULL ELSE 1 END
+  ELSE json_extract(a.attributes, '$.' || b.key) END"""
+
+# What must still be true, each with what it is for, as APPLY below.
+STALE = (
+    (
+        ("touch", "state"),
+        f"""
+        SELECT c.operation, 'account ' || c.account || ' has another ' || b.key || ' by now'
+        FROM temp.chunk c CROSS JOIN operations o ON o.id = c.operation
+          CROSS JOIN accounts a ON a.id = c.account AND a.revision IS NOT o.seen CROSS JOIN json_each(o.before) b
+        WHERE c.kind <> 'add' AND c.touches AND {CURRENT} IS NOT b.value
+        """,
+    ),
+    (
+        ("update", "disable", "enable", "delete"),
+        """
+        SELECT c.operation, 'account ' || c.account || ' does not exist' FROM temp.chunk c
+        WHERE c.kind <> 'add' AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = c.account)
+        """,
+    ),
+    (
+        ("make", "move"),
+        """
+        SELECT c.operation, o.anchor || ' is linked to account ' || l.account || ' by now'
+        FROM temp.chunk c CROSS JOIN operations o ON o.id = c.operation
+          CROSS JOIN links l ON l.connection = o.connection AND l.anchor = o.anchor
+        WHERE c.link_action = 'make' OR (c.link_action = 'move' AND l.id <> c.link)
+        """,
+    ),
+    (
+        ("make",),
+        """
+        SELECT c.operation, 'account ' || l.account || ' is linked to ' || l.anchor || ' by now'
+        FROM temp.chunk c CROSS JOIN operations o ON o.id = c.operation
+          CROSS JOIN links l ON l.account = c.account AND l.connection = o.connection
+        WHERE c.link_action = 'make' AND c.kind <> 'add'
+        """,
+    ),
+    (
+        ("keep", "move", "end", "drop", "restore"),
+        """
+        SELECT c.operation, 'its link is another by now' FROM temp.chunk c
+        WHERE c.link_action IN ('keep','move','end','drop','restore') AND c.link IS NOT NULL
+          AND NOT EXISTS (SELECT 1 FROM links l JOIN operations o ON o.id = c.operation
+            WHERE l.id = c.link AND l.account = c.account AND (l.anchor = o.anchor OR c.link_action = 'move'))
+        """,
+    ),
+)
+
+# Each statement with the kind or link action that it is for; one that nothing in the chunk needs is left out.
+APPLY = (
+    # What is new: an account is named by the operation that adds it.
+    (
+        "add",
+        """
+        INSERT INTO accounts (id, enterprise, kind, attributes, template, disabled_by, created_at, changed_at,
+          revision)
+        SELECT o.account, :enterprise, o.account_kind,
+          CASE WHEN c.state_touched THEN json_remove(o.after, '$.disabled_by') ELSE o.after END, o.template,
+          CASE WHEN c.state_touched THEN json_extract(o.after, '$.disabled_by') END, :now, :now, o.id
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE c.kind = 'add'
+        """,
+    ),
+    (
+        "make",
+        """
+        INSERT INTO links (connection, anchor, account, owner, record, enabled, fingerprint)
+        SELECT o.connection, o.anchor, o.account, o.owner, o.record, o.enabled, o.fingerprint
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE c.link_action = 'make'
+        """,
+    ),
+    # What is touched, and nothing else.
+    (
+        "touch",
+        """
+        UPDATE accounts SET attributes = json_patch(attributes, o.after), changed_at = :now,
+          revision = o.id
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation
+        WHERE c.account = accounts.id AND c.kind <> 'add' AND c.touches AND NOT c.state_touched
+        """,
+    ),
+    (
+        "state",
+        """
+        UPDATE accounts SET
+          attributes = json_remove(json_patch(attributes, o.after), '$.disabled_by', '$.deleted'),
+          disabled_by = CASE WHEN json_type(o.after, '$.disabled_by') IS NULL THEN disabled_by
+            ELSE json_extract(o.after, '$.disabled_by') END,
+          deleted_at = CASE WHEN json_type(o.after, '$.deleted') IS NULL THEN deleted_at
+            WHEN json_extract(o.after, '$.deleted') THEN :now ELSE NULL END,
+          changed_at = :now, revision = o.id
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation
+        WHERE c.account = accounts.id AND c.kind <> 'add' AND c.state_touched
+        """,
+    ),
+    (
+        "local",
+        """
+        UPDATE accounts SET local = CASE o.record WHEN '{}' THEN NULL ELSE o.record END
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation
+        WHERE c.account = accounts.id AND c.link_action = 'local'
+        """,
+    ),
+    (
+        "keep",
+        """
+        UPDATE links SET record = o.record, enabled = o.enabled, fingerprint = o.fingerprint,
+          missing_since = NULL, reads_missed = 0, gone_at = NULL
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation
+        WHERE c.link = links.id AND c.link_action = 'keep'
+        """,
+    ),
+    (
+        "move",
+        """
+        UPDATE links SET anchor = o.anchor, record = o.record, enabled = o.enabled, fingerprint = o.fingerprint,
+          missing_since = NULL, reads_missed = 0, gone_at = NULL
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation
+        WHERE c.link = links.id AND c.link_action = 'move'
+        """,
+    ),
+    (
+        "end",
+        """
+        UPDATE links SET gone_at = :now, missing_since = COALESCE(missing_since, :now), fingerprint = NULL
+        FROM temp.chunk c WHERE c.link = links.id AND c.link_action = 'end'
+        """,
+    ),
+    (
+        "restore",
+        """
+        UPDATE links SET record = COALESCE(o.record, links.record), gone_at = NULL, missing_since = NULL,
+          reads_missed = 0,
+          fingerprint = CASE (SELECT u.link_action FROM operations u WHERE u.id = c.undoes)
+            WHEN 'move' THEN links.fingerprint END
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation
+        WHERE c.link = links.id AND c.link_action = 'restore'
+        """,
+    ),
+    (
+        "drop",
+        "DELETE FROM links WHERE id IN (SELECT link FROM temp.chunk WHERE link_action = 'drop')",
+    ),
+    # A policy touches no account: its platform looks at the account again.
+    (
+        "policy",
+        """
+        INSERT INTO remotes (platform, account, wanted)
+        SELECT json_extract(o.record, '$.platform'), c.account, c.operation
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE c.link_action = 'policy'
+        ON CONFLICT (platform, account) DO UPDATE SET
+          wanted = excluded.wanted, state = 'pending', attempts = 0, next_try = NULL, message = NULL
+        """,
+    ),
+    # Keys: a freed one stays releasing until every remote of its account has confirmed.
+    (
+        "frees",
+        """
+        INSERT OR REPLACE INTO keys (attribute, folded, enterprise, releasing, account)
+        SELECT f.attribute, f.folded, :enterprise, c.account, c.account
+        FROM temp.chunk c JOIN temp.claims f ON f.operation = c.operation
+        WHERE f.gain = 0 AND EXISTS (SELECT 1 FROM remotes r WHERE r.account = c.account)
+        """,
+    ),
+    (
+        "frees",
+        """
+        DELETE FROM keys WHERE releasing = 0 AND enterprise = :enterprise AND (attribute, folded, account) IN
+          (SELECT f.attribute, f.folded, c.account
+           FROM temp.chunk c JOIN temp.claims f ON f.operation = c.operation WHERE f.gain = 0)
+        """,
+    ),
+    (
+        "gains",
+        """
+        INSERT OR REPLACE INTO keys (attribute, folded, enterprise, account)
+        SELECT f.attribute, f.folded, :enterprise, c.account
+        FROM temp.claims f JOIN temp.chunk c ON c.operation = f.operation
+        WHERE f.gain = 1 AND f.operation BETWEEN :low AND :high
+        """,
+    ),
+    (
+        "undoes",
+        "UPDATE operations SET undone_by = c.operation FROM temp.chunk c WHERE operations.id = c.undoes",
+    ),
+    # What was undone is not proposed again; unless that is undone in its turn.
+    (
+        "undoes",
+        """
+        INSERT INTO decisions (connection, anchor, digest, verb, who, at, why, run, operation)
+        SELECT u.connection, u.anchor, u.digest, 'undo', r.actor, :now, r.why, r.id, u.id
+        FROM temp.chunk c JOIN operations u ON u.id = c.undoes JOIN runs r ON r.id = :run
+        WHERE u.connection IS NOT NULL AND u.undoes IS NULL
+        """,
+    ),
+    (
+        "undoes",
+        """
+        UPDATE decisions SET ended_at = :now WHERE verb = 'undo' AND ended_at IS NULL AND operation IN
+          (SELECT u.undoes FROM temp.chunk c JOIN operations u ON u.id = c.undoes)
+        """,
+    ),
+)
+
+# Who wants a key that another account holds, now that what was stale is out of the chunk.
+CONTESTED = """
+  SELECT c.operation, f.attribute || ' ' || f.folded || ' belongs to account ' || k.account
+  FROM temp.chunk c JOIN temp.claims f ON f.operation = c.operation
+    JOIN keys k ON k.attribute = f.attribute AND k.folded = f.folded AND k.enterprise = :enterprise
+      AND k.releasing = 0
+  WHERE f.gain = 1 AND k.account <> c.account AND NOT EXISTS
+    (SELECT 1 FROM temp.claims h JOIN temp.chunk g ON g.operation = h.operation
+     WHERE h.gain = 0 AND h.attribute = f.attribute AND h.folded = f.folded AND g.account = k.account)
+"""
+
+WANT = """
+  INSERT INTO remotes (platform, account, wanted) SELECT ?, c.account, c.operation FROM temp.chunk c WHERE c.touches
+  ON CONFLICT (platform, account) DO UPDATE SET
+    wanted = excluded.wanted, state = 'pending', attempts = 0, next_try = NULL, message = NULL
+"""
+
+NEXT = f"""
+  INSERT INTO temp.chunk SELECT {COLUMNS} FROM operations o
+  WHERE o.run = :run AND o.state = 'planned' AND o.id > :after ORDER BY o.id LIMIT :most
+"""
+# Operations that hand a key to each other are applied together, however many they are.
+EXCHANGING = f"""
+  INSERT INTO temp.chunk SELECT {COLUMNS} FROM operations o WHERE o.id IN (
+  SELECT o.id FROM temp.claims c JOIN operations o ON o.id = c.operation
+    JOIN keys k ON k.attribute = c.attribute AND k.folded = c.folded AND k.enterprise = :enterprise
+      AND k.releasing = 0
+  WHERE o.run = :run AND o.state = 'planned' AND c.gain = 1 AND k.account <> o.account AND :most
+  UNION
+  SELECT g.id FROM temp.claims c JOIN operations o ON o.id = c.operation
+    JOIN temp.claims f ON f.attribute = c.attribute AND f.folded = c.folded AND f.gain = 0
+    JOIN operations g ON g.id = f.operation
+  WHERE o.run = :run AND o.state = 'planned' AND g.state = 'planned' AND c.gain = 1 AND g.id <> o.id)
+"""

@@ -1,0 +1,275 @@
+"""Random worlds: whatever happens to a source, the accounts become what it says, and the books agree."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from line_world import PLAIN, Site, quiet  # noqa: F401
+
+from syncd.model import fold
+from syncd.pipeline import people
+from syncd.pipeline.undoing import plan_undo
+from syncd.store import applying
+from syncd.store.database import faults_of
+
+KEYS = {"login": "uid", "email": "mail", "extension": "ext"}
+WORDS = {**KEYS, "last_name": "sn", "phone": "tel"}
+LOGINS = ["ann", "ANN", "bob", "cid", "Straße", "STRASSE"]
+MAILS = ["", "ann@x.example", "bob@x.example", "Bob@x.example", "cid@x.example"]
+EXTENSIONS = ["", "1", "2", "3"]
+NAMES = ["", "Adams", "Brown", "Clark"]
+
+A_PERSON = st.fixed_dictionaries(
+    {
+        "uid": st.sampled_from(LOGINS),
+        "mail": st.sampled_from(MAILS),
+        "ext": st.sampled_from(EXTENSIONS),
+        "sn": st.sampled_from(NAMES),
+    }
+)
+A_CHANGE = st.one_of(
+    st.fixed_dictionaries({"uid": st.sampled_from(LOGINS)}),
+    st.fixed_dictionaries({"mail": st.sampled_from(MAILS)}),
+    st.fixed_dictionaries({"ext": st.sampled_from(EXTENSIONS)}),
+    st.fixed_dictionaries({"sn": st.sampled_from(NAMES)}),
+    st.fixed_dictionaries({"mail": st.sampled_from(MAILS), "tel": st.sampled_from(["", "5", "6"])}),
+)
+CHANCE = st.integers(0, 10**6)
+
+
+def said(entry):
+    """Return what an account has to say for an entry, worked out by hand."""
+    return {name: entry[source][0] for name, source in WORDS.items() if entry.get(source)}
+
+
+def claims(values):
+    return {(name, fold(value)) for name, value in values.items() if name in KEYS}
+
+
+def check_books(site):
+    """Hold the tables against each other."""
+    assert site.claimed() == site.keys()
+    assert [] == site.rows(
+        "SELECT connection, anchor FROM operations WHERE state IN ('detained','failed','waiting')"
+        " AND anchor IS NOT NULL GROUP BY connection, anchor HAVING COUNT(*) > 1"
+    )
+    assert [] == site.rows(
+        "SELECT o.id FROM operations o JOIN runs r ON r.id = o.run WHERE o.state = 'planned'"
+        " AND r.state NOT IN ('planned','held')"
+    )
+    assert [] == site.rows("SELECT account FROM links GROUP BY connection, account HAVING COUNT(*) > 1")
+    assert 1 >= len(site.rows("SELECT id FROM runs WHERE kind = 'sync' AND state IN ('planned','held')"))
+    check_journal(site)
+
+
+def check_journal(site):
+    """Every account is what its applied operations made of it, each of which found what it says it found."""
+    told = {}
+    for account, kind, before, after in site.rows(
+        "SELECT o.account, o.kind, o.before, o.after FROM operations o JOIN runs r ON r.id = o.run"
+        " WHERE o.state = 'applied' ORDER BY r.ended_at, o.id"
+    ):
+        assert (kind == "add") == (account not in told)
+        values = told.setdefault(account, {})
+        found = {name: values.get(name) for name in json.loads(before)}
+        assert json.loads(before) == found
+        values.update(json.loads(after))
+    assert {account: {k: v for k, v in values.items() if v is not None} for account, values in told.items()} == {
+        person.id: {
+            **person.attributes,
+            **({"disabled_by": person.disabled_by} if person.disabled_by else {}),
+            **({"deleted": True} if person.deleted else {}),
+        }
+        for person in site.people().values()
+    }
+
+
+class Companies(RuleBasedStateMachine):
+    """One source, its people, and what happens to them."""
+
+    @initialize(
+        fate=st.sampled_from(["disable", "delete"]),
+        kind=st.sampled_from(["memory", "memory-delta"]),
+        match=st.sampled_from([["login"], ["login", "email"], []]),
+        chunk=st.sampled_from([1, 3, 5000]),
+    )
+    def begin(self, fate, kind, match, chunk):
+        applying.CHUNK = chunk
+        leavers = {"reads": 2, "after": "2h", "removed": fate, "missing": fate}
+        rules = {"last_name": {"required": True}}
+        self.site = Site(hq={"type": kind, "match": match, "leavers": leavers, "rules": rules})
+        self.world = self.site.world()
+        self.gone = {}
+        self.accounts = {}
+        self.count = 0
+
+    def teardown(self):
+        applying.CHUNK = 5000
+        if hasattr(self, "site"):
+            self.site.database.close()
+
+    def chosen(self, chance):
+        anchors = list(self.world.people)
+        return anchors[chance % len(anchors)] if anchors else None
+
+    def hire(self, person):
+        self.count += 1
+        return self.world.add(f"a{self.count}", **person)
+
+    @rule(person=A_PERSON)
+    def somebody_comes(self, person):
+        self.hire(person)
+
+    @rule(chance=CHANCE, change=A_CHANGE)
+    def somebody_changes(self, chance, change):
+        if anchor := self.chosen(chance):
+            self.world.change(anchor, **change)
+
+    @rule(chance=CHANCE)
+    def somebody_goes(self, chance):
+        if anchor := self.chosen(chance):
+            self.gone[anchor] = self.world.people[anchor]
+            self.world.remove(anchor)
+
+    @precondition(lambda self: self.gone)
+    @rule(chance=CHANCE)
+    def somebody_comes_back(self, chance):
+        anchor = list(self.gone)[chance % len(self.gone)]
+        self.world.add(anchor, **self.gone.pop(anchor))
+
+    @rule(chance=CHANCE)
+    def an_entry_is_made_anew(self, chance):
+        if anchor := self.chosen(chance):
+            person = self.world.people[anchor]
+            self.gone[anchor] = person
+            self.world.remove(anchor)
+            self.hire(person)
+
+    @rule(one=CHANCE, other=CHANCE, word=st.sampled_from(["uid", "mail", "ext"]))
+    def two_people_swap(self, one, other, word):
+        if (first := self.chosen(one)) and (second := self.chosen(other)):
+            theirs = self.world.people[first].get(word, ()), self.world.people[second].get(word, ())
+            self.world.change(first, **{word: theirs[1]})
+            self.world.change(second, **{word: theirs[0]})
+
+    @rule(chance=CHANCE)
+    def somebody_is_disabled_or_enabled(self, chance):
+        if anchor := self.chosen(chance):
+            (self.world.enable if anchor in self.world.disabled else self.world.disable)(anchor)
+
+    @rule(chance=CHANCE)
+    def a_person_edits_and_takes_it_back(self, chance):
+        accounts = [one.id for one in self.site.people().values()]
+        if accounts:
+            account = accounts[chance % len(accounts)]
+            self.site.wait(seconds=1)
+            people.edit(self.site.here, account, {"phone": "7", "title": "Dr"})
+            self.site.wait(seconds=1)
+            people.reset(self.site.here, account, ())
+
+    @rule()
+    def somebody_looks(self):
+        self.site.wait(seconds=1)
+        before = self.site.people()
+        self.site.plan()
+        assert before == self.site.people()
+
+    @rule(full=st.booleans())
+    def the_source_is_read(self, full):
+        self.site.wait(seconds=1)
+        self.read(full=full)
+        for anchor, person in self.site.linked().items():
+            assert person.id == self.accounts.setdefault(anchor, person.id)
+
+    @rule()
+    def the_last_run_is_undone_and_that_is_undone(self):
+        last = self.site.rows(
+            "SELECT MAX(run) FROM operations WHERE state = 'applied' AND undone_by IS NULL AND undoes IS NULL"
+        )
+        if last[0][0] is None or self.site.told():
+            return
+        state = self.site.people(), self.site.keys()
+        undo = self.undone(last[0][0])
+        if {"applied"} == {one.state for one in self.site.operations(undo)}:
+            self.undone(undo.id)
+            assert state == (self.site.people(), self.site.keys())
+
+    def undone(self, run):
+        self.site.wait(seconds=1)
+        return self.site.apply(plan_undo(self.site.here, run))
+
+    @invariant()
+    def the_books_agree(self):
+        if hasattr(self, "site"):
+            check_books(self.site)
+
+    @rule()
+    def in_the_end_the_accounts_are_what_the_source_says(self):
+        """As it is, for everybody whom nobody stands in the way of; and for all once nobody does."""
+        self.rest()
+        self.check(self.in_nobodys_way())
+        for anchor in self.world.people:
+            self.count += 1
+            own = f"own{self.count}"
+            self.world.change(anchor, uid=own, mail=f"{own}@x.example", ext=str(100 + self.count), sn="Own")
+        self.rest()
+        self.check(set(self.world.people))
+        assert [] == self.site.told()
+        assert [] == self.site.operations(self.read())
+        assert [] == faults_of(self.site.database)
+
+    def read(self, *, full=True):
+        """Read and apply; a person agrees where everybody is gone, or most have new anchors."""
+        run = self.site.sync(full=full)
+        if run.state == "held":
+            assert {one.code for one in run.objections} <= {"source-empty", "anchors-new"}
+            run = self.site.approve(run)
+        assert "ended" == run.state
+        return run
+
+    def rest(self):
+        for _ in range(5):
+            self.read()
+            self.site.wait(hours=2)
+
+    def check(self, anchors):
+        linked = self.site.linked()
+        for anchor in anchors:
+            entry, enabled = self.world.people[anchor], anchor not in self.world.disabled
+            assert (said(entry), None if enabled else "source", False) == linked[anchor][1:], anchor
+        for anchor, person in linked.items():
+            if anchor not in self.world.people:
+                assert not person.active
+
+    def in_nobodys_way(self):
+        """Return the anchors whose keys no other entry wants, and no account holds that cannot let go."""
+        wanted = Counter(claim for entry in self.world.people.values() for claim in claims(said(entry)))
+        linked = self.site.linked()
+        free = {
+            anchor
+            for anchor, entry in self.world.people.items()
+            if entry.get("sn") and all(wanted[claim] == 1 for claim in claims(said(entry)))
+        }
+        while True:
+            held = set().union(
+                *(
+                    claims(person.attributes)
+                    for anchor, person in linked.items()
+                    if anchor not in free and not person.deleted
+                )
+            )
+            blocked = {anchor for anchor in free if claims(said(self.world.people[anchor])) & held}
+            if not blocked:
+                return free
+            free -= blocked
+
+
+TestCompanies = Companies.TestCase
+TestCompanies.settings = settings(
+    max_examples=60, stateful_step_count=25, suppress_health_check=list(HealthCheck), deadline=None
+)
