@@ -13,10 +13,12 @@ class Completion:
     """What one connection's records are completed with.
 
     ``policies`` holds the mapped attributes whose policy is not ``always``. ``precedence`` is the
-    connection's own: the first source of an enterprise has 0 and beats all others.
+    connection's own: the first source of an enterprise has 0 and beats all others. ``adopts``: an account
+    that is found by a key becomes the connection's own.
     """
 
     precedence: int = 0
+    adopts: bool = False
     roles: Mapping[str, Role] = field(default_factory=dict)
     default_role: str | None = None
     policies: Mapping[str, str] = field(default_factory=dict)
@@ -61,7 +63,8 @@ def _acquaintance(item: Correlated, plan: Completion) -> Completed:
         layer, held = _under_policies(layer, record, standing, plan.policies)
         faults += held
     if standing.others or standing.template or standing.local:
-        own = Layer(plan.precedence, layer, standing.owner, gone=False, enabled=record.enabled)
+        owner = standing.owner if standing.link is not None else plan.adopts
+        own = Layer(plan.precedence, layer, owner, gone=False, enabled=record.enabled)
         values = fold_layers(standing.template, (*standing.others, own), standing.local)
     else:
         values = layer

@@ -195,9 +195,7 @@ def _platform(effect: Effect) -> Iterator[Objection]:
 def _changes(kind: str, count: int, managed: int, today: int, limit: Limit) -> Iterator[Objection]:
     day = limit.per_day
     if count and day is not None and today + count > day:
-        message = (
-            f"{count} {kind}s are planned, {today} were in the last 24 hours, and at most {day} may be in a day"
-        )
+        message = f"{count} {kind}s are planned, {today} were in the last 24 hours, and at most {day} may be in a day"
         yield Objection(f"too-many-{kind}s-today", "run", message)
     most = allowed(limit, managed)
     if most is not None and count > most:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from datetime import timedelta
 
 import pytest
 from line_world import AT_ONCE, END, PLAIN, UNLIMITED, Person, Site, quiet, reads  # noqa: F401

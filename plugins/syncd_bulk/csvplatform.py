@@ -95,6 +95,7 @@ class CsvPlatform(FilePlatform):
         self._whole = bool(options.key and options.enabled)
         self._path = Path(options.path if self._whole else f"{options.path}.state")
         self._switch = options.enabled or Switch(name="syncd:enabled")
+        self._outdated = False
         self._layout = (options.key or "syncd:key", *options.columns, self._switch.name)
 
     def open(self) -> None:
@@ -117,6 +118,7 @@ class CsvPlatform(FilePlatform):
     def _rows(self, table: CsvFile) -> Iterator[Stored]:
         place = {name: at for at, name in enumerate(table.header)}
         same = table.header == self._layout
+        self._outdated = not same
         off = self._switch.off
         for row in table:
             if row.faults:
@@ -126,7 +128,7 @@ class CsvPlatform(FilePlatform):
 
     def _broken(self, message: str) -> Denied:
         return Denied(
-            f"{message}; put it right; or move the file away, and `syncd verify` shows who is missing in the next one"
+            f"{message}; put it right; or move the file away, and `syncd verify --repair` makes it anew"
         )
 
     def _made(self, key: str, account: Account, *, enabled: bool) -> Stored:
@@ -158,7 +160,7 @@ class CsvPlatform(FilePlatform):
                     changed = changed or before != after
                     if after is not None:
                         writer.writerow(after.body)
-            if changed:
+            if changed or self._outdated:
                 draft.settle()
                 draft.publish()
             else:

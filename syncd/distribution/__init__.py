@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..store import remotes
+from ..store import placements
 from ..store.database import Database
-from ..store.remotes import Pending, pending, retry, want_again
+from ..store.placements import Pending, pending, retry, want_again
 from .calling import distribute
 from .health import Breaker, Health
 from .lanes import Lane, LaneReport
@@ -40,4 +40,4 @@ def seed(database: Database, lane: Lane, enterprises: Iterable[str]) -> int:
 
     One statement, and no source is read: a new platform gets everybody.
     """
-    return remotes.seed(database, lane.name, enterprises)
+    return placements.seed(database, lane.name, enterprises)

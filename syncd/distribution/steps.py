@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from ..model import Account, Delivery, Value
 from ..services import changed_fields, serves
-from ..store.remotes import Due, Placement
+from ..store.placements import Placement
+from ..store.remotes import Due
 from ..store.standings import texts
 from .lanes import Lane
 

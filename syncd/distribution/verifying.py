@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from ..errors import SyncdError
-from ..store import remotes
+from ..store import placements
 from ..store.database import Database
 from .lanes import Lane
 from .steps import account_of
@@ -62,7 +62,7 @@ def _read(lane: Lane, listed: sqlite3.Connection) -> None:
 
 
 def _compared(database: Database, lane: Lane, listed: sqlite3.Connection) -> Iterator[Difference]:
-    for rows in remotes.placements(database, lane.name):
+    for rows in placements.placements(database, lane.name):
         for row in rows:
             if row.remote_id is None:
                 continue

@@ -18,7 +18,7 @@ from ..connector import Context, Platform, Source
 from ..errors import ConfigError, SyncdError
 from ..guard import Limits
 from ..mapping import mapper
-from ..model import Attribute, Entry, Value, Vocabulary
+from ..model import Attribute, Entry, Template, Value, Vocabulary
 from ..services import Service, serves
 from ..store.database import Database
 from ..store.retirement import start_anew
@@ -85,6 +85,7 @@ def line_of(here: Installation, name: str) -> Line:
         vocabulary=here.settings.vocabulary,
         completion=Completion(
             precedence=settings.precedence,
+            adopts=settings.terms.owns and settings.terms.adopt,
             roles=here.settings.roles,
             default_role=settings.default_role,
             policies=policies,
@@ -218,6 +219,13 @@ def _salt(here: Installation, settings: SourceSettings) -> bytes:
         (terms.kind, terms.adopt, terms.owns, terms.leavers.disabled),
         sorted(here.settings.locations.items()),
         here.settings.departments,
-        [(name, repr(roles[name])) for name in sorted(roles)],
+        settings.precedence,
+        [_told(roles[name].template) for name in sorted(roles)],
     )
     return blake2b(repr(told).encode(), digest_size=8).digest()
+
+
+def _told(template: Template) -> tuple[Any, ...]:
+    """Return what a template says, in an order that every process agrees on."""
+    numbers = [(name, span.first, span.last, span.width) for name, span in sorted(template.allocate.items())]
+    return template.name, template.services, sorted(template.defaults.items()), sorted(template.wins), numbers

@@ -98,7 +98,9 @@ def reset(here: Installation, account: int, names: tuple[str, ...]) -> Run:
 def _relayered(here: Installation, enterprise: str, standing: Standing, local: dict[str, Value]) -> Run:
     values = fold_layers(standing.template, standing.others, local)
     before, after = touched(standing.attributes, values)
-    gains, frees = claims_of(before, after, standing.attributes, here.settings.vocabulary)
+    gains, frees = claims_of(
+        before, after, standing.attributes, here.settings.vocabulary, deleted=standing.deleted
+    )
     one = operation(
         anchor=None,
         kind=kind_of(before, after),
@@ -177,7 +179,7 @@ def unlink(here: Installation, account: int, connection: str) -> Run:
         raise SyncdError(f"account {account} has no link of {connection}")
     (own,) = _standings(here, known, enterprise).by_account([account]).values()
     before, after = touched(own.attributes, fold_layers(own.template, own.others, own.local))
-    gains, frees = claims_of(before, after, own.attributes, here.settings.vocabulary)
+    gains, frees = claims_of(before, after, own.attributes, here.settings.vocabulary, deleted=own.deleted)
     one = operation(
         anchor=row[1],
         kind=kind_of(before, after),

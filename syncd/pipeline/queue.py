@@ -117,11 +117,8 @@ def _agree(here: Installation, one: Stored) -> None:
 def _again(here: Installation, one: Stored) -> Operation:
     if one.kind == "add":
         one, allocate = _renumbered(here, one)
-        return stored.again(one, None, here.settings.vocabulary, allocate=allocate)
-    row = here.database.conn.execute(
-        "SELECT attributes FROM accounts WHERE id = ?", (one.account,)
-    ).fetchone()
-    return stored.again(one, row[0] if row else None, here.settings.vocabulary)
+        return stored.again(here.database, one, here.settings.vocabulary, allocate=allocate)
+    return stored.again(here.database, one, here.settings.vocabulary)
 
 
 def _renumbered(here: Installation, one: Stored) -> tuple[Stored, dict[str, Numbers]]:
@@ -254,7 +251,13 @@ def _edited(here: Installation, one: Stored, changes: Mapping[str, Value | None]
         before[word], after[word] = texts(one.before).get(word), state[word]
     faults = tuple(judge(values, _checks(here, one)))
     held = faults or (Fault("edited", None, f"edited by {here.actor}", "detained"),)
-    gains, frees = claims_of(before, after, standing.attributes if standing else {}, here.settings.vocabulary)
+    gains, frees = claims_of(
+        before,
+        after,
+        standing.attributes if standing else {},
+        here.settings.vocabulary,
+        deleted=standing is not None and standing.deleted,
+    )
     return operation(
         anchor=one.anchor,
         kind="add" if standing is None else kind_of(before, after),

@@ -77,8 +77,10 @@ def _limits(here: Installation, done: list[Stored]) -> Limits | None:
 def inverse(here: Installation, one: Stored) -> Operation:
     """Return the operation that leads back; the inverse of an inverse is the operation."""
     conn = here.database.conn
-    row = conn.execute("SELECT attributes, local FROM accounts WHERE id = ?", (one.account,)).fetchone()
-    attributes, local = (texts(row[0]), texts(row[1])) if row else ({}, {})
+    row = conn.execute(
+        "SELECT attributes, local, deleted_at IS NOT NULL FROM accounts WHERE id = ?", (one.account,)
+    ).fetchone()
+    attributes, local, deleted = (texts(row[0]), texts(row[1]), bool(row[2])) if row else ({}, {}, False)
     before: dict[str, Any] = dict(texts(one.after))
     after: dict[str, Any] = dict(texts(one.before))
     if one.kind == "add":  # whatever was touched since would be lost
@@ -89,7 +91,7 @@ def inverse(here: Installation, one: Stored) -> Operation:
         (one.connection, one.anchor),
     ).fetchone()
     action, record, replaced = _link_way_back(one, link[1] if link else None, local)
-    gains, frees = claims_of(before, after, attributes, here.settings.vocabulary)
+    gains, frees = claims_of(before, after, attributes, here.settings.vocabulary, deleted=deleted)
     return operation(
         anchor=one.anchor,
         kind=kind_of(before, after),

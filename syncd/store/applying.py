@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from ..errors import SyncdError
@@ -179,15 +179,20 @@ def _remember_claims(database: Database, run: Run, vocabulary: Vocabulary) -> No
     conn.execute("DELETE FROM temp.claims")
     conn.execute("DELETE FROM temp.claims_of")
     rows = conn.execute(
-        "SELECT o.id, o.before, o.after, a.attributes FROM operations o LEFT JOIN accounts a ON a.id = o.account"
-        " WHERE o.run = ? AND o.state = 'planned'",
+        "SELECT o.id, o.before, o.after, a.attributes, a.deleted_at IS NOT NULL"
+        " FROM operations o LEFT JOIN accounts a ON a.id = o.account WHERE o.run = ? AND o.state = 'planned'",
         (run.id,),
     )
-    for operation, before, after, attributes in rows.fetchall():
-        gains, frees = claims_of(texts(before), texts(after), texts(attributes), vocabulary)
-        conn.executemany("INSERT INTO temp.claims VALUES (?,?,?,1)", [(operation, *one) for one in gains])
-        conn.executemany("INSERT INTO temp.claims VALUES (?,?,?,0)", [(operation, *one) for one in frees])
+    conn.executemany("INSERT INTO temp.claims VALUES (?,?,?,?)", _claims(rows, vocabulary))
     conn.execute("INSERT INTO temp.claims_of VALUES (?)", (run.id,))
+
+
+def _claims(rows: Iterable[tuple[Any, ...]], vocabulary: Vocabulary) -> Iterator[tuple[int, str, str, int]]:
+    for operation, before, after, attributes, deleted in rows:
+        told = texts(before), texts(after), texts(attributes)
+        gains, frees = claims_of(*told, vocabulary, deleted=bool(deleted))
+        yield from ((operation, *one, 1) for one in gains)
+        yield from ((operation, *one, 0) for one in frees)
 
 
 def _detain_contested(database: Database, run: Run, now: str) -> None:

@@ -78,10 +78,14 @@ def by_ids(database: Database, ids: Iterable[int]) -> list[Stored]:
     return operations(database, "o.id IN (SELECT value FROM json_each(?))", (marks,))
 
 
-def again(stored: Stored, attributes: str | None, vocabulary: Vocabulary, **changes: Any) -> Operation:
+def again(database: Database, stored: Stored, vocabulary: Vocabulary, **changes: Any) -> Operation:
     """Return a stored operation as a new proposal, ``planned`` unless ``changes`` say otherwise."""
+    row = database.conn.execute(
+        "SELECT attributes, deleted_at IS NOT NULL FROM accounts WHERE id = ?", (stored.account,)
+    ).fetchone()
+    attributes, deleted = row if row is not None and stored.kind != "add" else (None, 0)
     before, after = texts(stored.before), texts(stored.after)
-    gains, frees = claims_of(before, after, texts(attributes), vocabulary)
+    gains, frees = claims_of(before, after, texts(attributes), vocabulary, deleted=bool(deleted))
     operation = Operation(
         anchor=stored.anchor,
         kind=stored.kind,

@@ -6,9 +6,8 @@ A row of ``remotes`` is due when it is ``pending``, or ``waiting`` and its ``nex
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -81,32 +80,6 @@ class Intent(NamedTuple):
     remote_id: str | None
 
 
-class Pending(NamedTuple):
-    """One row that is not done, for people; ``age`` is the seconds since the change that it waits for."""
-
-    platform: str
-    account: int
-    wanted: int
-    state: str
-    attempts: int
-    next_try: str | None
-    message: str | None
-    age: float
-
-
-class Placement(NamedTuple):
-    """One row of a platform as ``verify`` compares it."""
-
-    account: int
-    state: str
-    remote_id: str | None
-    enterprise: str
-    kind: str
-    attributes: str
-    disabled_by: str | None
-    deleted_at: str | None
-
-
 _DUE = f"""
   SELECT r.account, r.wanted, r.remote_id, r.delivered, r.attempts,
     a.enterprise, a.kind, a.attributes, a.disabled_by, a.deleted_at, l.id, l.intent, l.action, l.result
@@ -156,7 +129,7 @@ def next_try(database: Database, platform: str, now: datetime) -> datetime | Non
         " AND next_try > ?",
         (platform, stamp(now)),
     ).fetchone()
-    return _time(row[0])
+    return time_of(row[0])
 
 
 def any_open(database: Database, platform: str) -> bool:
@@ -175,7 +148,7 @@ def told(database: Database, platform: str, now: datetime) -> tuple[bool, dateti
         " WHERE platform = ? AND state <> 'done' AND state = 'waiting' AND message LIKE 'unavailable%'",
         (_TOLD, platform),
     ).fetchone()
-    until = _time(row[1])
+    until = time_of(row[1])
     return row[0] > 0, until if until is not None and until > now else None
 
 
@@ -274,79 +247,14 @@ def _intent(conn: sqlite3.Connection, platform: str, at: str, one: Change) -> in
     ).lastrowid
 
 
-def seed(database: Database, platform: str, enterprises: Iterable[str]) -> int:
-    """Want every account of these enterprises on a platform that knows nothing of it; return how many."""
-    with database.transaction() as conn:
-        return conn.execute(
-            """
-            INSERT INTO remotes (platform, account, wanted)
-            SELECT :platform, a.id, a.revision
-            FROM accounts a WHERE a.deleted_at IS NULL AND a.enterprise IN (SELECT value FROM json_each(:enterprises))
-              AND NOT EXISTS (SELECT 1 FROM remotes r WHERE r.platform = :platform AND r.account = a.id)
-            """,
-            {"platform": platform, "enterprises": json.dumps(sorted(enterprises))},
-        ).rowcount
-
-
-def want_again(database: Database, platform: str, accounts: Iterable[int]) -> int:
-    """Let a platform be brought to what is wanted of these accounts, whatever it confirmed before.
-
-    Returns how many rows there were.
-    """
-    with database.transaction() as conn:
-        return conn.executemany(
-            "UPDATE remotes SET state = 'pending', delivered = NULL, attempts = 0, next_try = NULL,"
-            " message = NULL WHERE platform = ? AND account = ?",
-            [(platform, account) for account in accounts],
-        ).rowcount
-
-
-def retry(database: Database, platform: str | None = None, account: int | None = None) -> int:
-    """Let failed and waiting rows be tried at once (all, or those named); return how many there were."""
-    with database.transaction() as conn:
-        return conn.execute(
-            "UPDATE remotes SET state = 'pending', attempts = 0, next_try = NULL, message = NULL"
-            " WHERE state <> 'done' AND state <> 'pending'"
-            " AND (:platform IS NULL OR platform = :platform) AND (:account IS NULL OR account = :account)",
-            {"platform": platform, "account": account},
-        ).rowcount
-
-
-def pending(database: Database, now: datetime) -> Iterator[Pending]:
-    """Yield every row that is not done, by platform and revision."""
-    rows = database.conn.execute(
-        "SELECT r.platform, r.account, r.wanted, r.state, r.attempts, r.next_try, r.message, o.changed_at"
-        " FROM remotes r LEFT JOIN operations o ON o.id = r.wanted"
-        " WHERE r.state <> 'done' ORDER BY r.platform, r.wanted"
-    )
-    for *head, since in rows:
-        time = _time(since) or now
-        yield Pending._make((*head, max(0.0, (now - time).total_seconds())))
-
-
-def placements(database: Database, platform: str, size: int = 500) -> Iterator[list[Placement]]:
-    """Yield all rows of a platform, some hundreds at a time, by account."""
-    after = -1
-    while True:
-        rows = database.conn.execute(
-            "SELECT r.account, r.state, r.remote_id, a.enterprise, a.kind, a.attributes, a.disabled_by,"
-            " a.deleted_at FROM remotes r JOIN accounts a ON a.id = r.account"
-            " WHERE r.platform = ? AND r.account > ? ORDER BY r.account LIMIT ?",
-            (platform, after, size),
-        ).fetchall()
-        if not rows:
-            return
-        after = rows[-1][0]
-        yield [Placement(*row) for row in rows]
-
-
 def rounded_up(time: datetime) -> str:
     """Return a time as it is stored, and never an earlier one."""
     whole = time.replace(microsecond=0)
     return stamp(whole if whole == time else whole + timedelta(seconds=1))
 
 
-def _time(text: str | None) -> datetime | None:
+def time_of(text: str | None) -> datetime | None:
+    """Return a stored time, if there is one."""
     return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
 
 

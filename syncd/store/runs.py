@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from ..errors import SyncdError
 from ..model import Objection
-from .database import Database
 from .contesting import contest_keys
+from .database import Database
 from .earlier import supersede_outdated
 from .settling import Settled
 from .staging import Staging
@@ -161,7 +161,8 @@ def fail(database: Database, run: int, error: str, now: str) -> None:
     """End a run that could not be planned: nothing of what it read is kept."""
     with database.transaction() as conn:
         conn.execute(
-            "DELETE FROM operations WHERE run = ? AND (SELECT state FROM runs WHERE id = run) = 'reading'", (run,)
+            "DELETE FROM operations WHERE run = ? AND (SELECT state FROM runs WHERE id = run) = 'reading'",
+            (run,),
         )
         conn.execute(
             "UPDATE runs SET state = 'failed', error = ?, ended_at = ? WHERE id = ? AND state = 'reading'",

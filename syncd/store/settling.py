@@ -212,5 +212,7 @@ def _plan_deletions(
         (staging.connection, stamp(now - delete_after), stamp(now - delete_after)),
     )
     links = [link for (link,) in rows.fetchall() if link not in moved and not staging.sightings.has(link)]
-    standings = [one for one in staging.standings.by_link(links) if not is_protected(one.attributes, protected)]
+    standings = [
+        one for one in staging.standings.by_link(links) if not is_protected(one.attributes, protected)
+    ]
     staging.add([final_deletion(one, staging.vocabulary) for one in standings], stamp(now))

@@ -1,6 +1,6 @@
 """From entries to records: what a rule makes, what is a fault, and what is left alone."""
 
-# ruff: noqa: SIM300 - a test says expected == actual
+
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """``e164``: what is certainly a public number becomes E.164, and nothing else does."""
 
-# ruff: noqa: SIM300 - a test says expected == actual
+
 
 from __future__ import annotations
 

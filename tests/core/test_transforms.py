@@ -1,6 +1,6 @@
 """The built-in transforms: what they make, that they are total and pure, and that their page is true."""
 
-# ruff: noqa: SIM300 - a test says expected == actual
+
 
 from __future__ import annotations
 

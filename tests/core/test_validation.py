@@ -1,6 +1,6 @@
 """The rules of a finished record, and a platform's demands on its fields."""
 
-# ruff: noqa: SIM300 - a test says expected == actual
+
 
 from __future__ import annotations
 
