@@ -125,12 +125,7 @@ class Session:
         if self._logging:
             return
         self._logging = True
-        if self.log_level == "off":  # what a person has to know, the command says itself
-            nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - closed with the session
-            self._opened.callback(nowhere.close)
-            configure(level="error", stream=nowhere)
-        else:
-            configure(level=self.log_level)
+        configure(level=self.log_level)  # where it is off, the command itself says what a person has to know
 
     def close(self) -> None:
         """Close what was opened, the last first."""

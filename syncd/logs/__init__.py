@@ -18,7 +18,9 @@ from typing import Any, TextIO
 from ..errors import ConfigError
 
 LEVELS: Mapping[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-"""What ``configure(level=...)`` takes, and the numbers that Python's own logging has for it."""
+"""What events can be, and the numbers that Python's own logging has for it."""
+
+_OFF = 100
 
 _threshold = 0
 
@@ -76,6 +78,9 @@ def bound(**fields: Any) -> Iterator[None]:
 
     Holds for the calling thread alone: a thread that is started within begins without them.
     """
+    if _threshold == _OFF:
+        yield
+        return
     from structlog.contextvars import bound_contextvars
 
     with bound_contextvars(**{name: value for name, value in fields.items() if value is not None}):
@@ -94,18 +99,31 @@ def configure(
     ``stream`` None is whatever ``sys.stderr`` is when a line is written. ``json`` None means JSON unless
     the stream is a terminal. What libraries report through Python's ``logging`` becomes the event
     ``library_logged``, from warnings on; ldap3 stays silent, since its log holds filters and passwords.
+    With ``off`` nothing is written, and structlog is not even imported.
     Raises ConfigError for a level that there is not.
     """
-    from . import output
-
     global _threshold  # noqa: PLW0603 -- one process has one log
-    if level not in LEVELS:
-        raise ConfigError(f"there is no log level {level!r}; it is one of {', '.join(LEVELS)}")
+    if level not in LEVELS and level != "off":
+        raise ConfigError(f"there is no log level {level!r}; it is one of {', '.join(LEVELS)}, off")
     for secret in secrets:
         remember_secret(secret)
-    _threshold = LEVELS[level]
+    _threshold = LEVELS.get(level, _OFF)
+    if _threshold == _OFF:
+        _silence_libraries()
+        return
+    from . import output
+
     output.install(stream, LEVELS[level], as_json=json)
     output.listen_to_libraries(get_log)
+
+
+def _silence_libraries() -> None:
+    import logging
+
+    for name in ("", "ldap3"):
+        silent = logging.getLogger(name)
+        silent.handlers = [logging.NullHandler()]
+        silent.propagate = False
 
 
 def remember_secret(value: str) -> None:
