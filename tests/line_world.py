@@ -210,7 +210,7 @@ class Site:
         number = run if isinstance(run, int) else run.id
         return self.rows("SELECT anchor, code FROM problems WHERE run = ? ORDER BY anchor, code", number)
 
-    def keys(self) -> list[tuple[str, str, str, int]]:
+    def taken(self) -> list[tuple[str, str, str, int]]:
         return self.rows(
             "SELECT enterprise, attribute, folded, account FROM keys WHERE releasing = 0 ORDER BY 1, 2, 3"
         )
@@ -227,9 +227,48 @@ class Site:
 
 
 _LINKED = (
-    "SELECT l.account FROM links l JOIN connections c ON c.id = l.connection"
-    " WHERE c.name = ? AND l.id = l.id"
+    "SELECT l.account FROM links l JOIN connections c ON c.id = l.connection WHERE c.name = ? AND l.id = l.id"
 )
+
+
+def check_books(site):
+    """Hold the tables against each other."""
+    assert site.claimed() == site.taken()
+    assert [] == site.rows(
+        "SELECT connection, anchor FROM operations WHERE state IN ('detained','failed','waiting')"
+        " AND anchor IS NOT NULL GROUP BY connection, anchor HAVING COUNT(*) > 1"
+    )
+    assert [] == site.rows(
+        "SELECT o.id FROM operations o JOIN runs r ON r.id = o.run WHERE o.state = 'planned'"
+        " AND r.state NOT IN ('planned','held')"
+    )
+    assert [] == site.rows("SELECT account FROM links GROUP BY connection, account HAVING COUNT(*) > 1")
+    assert 1 >= len(site.rows("SELECT id FROM runs WHERE kind = 'sync' AND state IN ('planned','held')"))
+    check_journal(site)
+
+
+def check_journal(site):
+    """Every account is what its applied operations made of it, each of which found what it says it found."""
+    told = {}
+    for account, kind, before, after in site.rows(
+        "SELECT o.account, o.kind, o.before, o.after FROM operations o JOIN runs r ON r.id = o.run"
+        " WHERE o.state = 'applied' ORDER BY r.ended_at, o.id"
+    ):
+        assert (kind == "add") == (account not in told)
+        values = told.setdefault(account, {})
+        found = {name: values.get(name) for name in json.loads(before)}
+        assert json.loads(before) == found
+        values.update(json.loads(after))
+    assert {
+        account: {k: v for k, v in values.items() if v is not None} for account, values in told.items()
+    } == {
+        person.id: {
+            **person.attributes,
+            **({"disabled_by": person.disabled_by} if person.disabled_by else {}),
+            **({"deleted": True} if person.deleted else {}),
+        }
+        for person in site.people().values()
+    }
 
 
 class Reader(Source):

@@ -14,6 +14,7 @@ from syncd.errors import ConnectorError, CursorExpired, PluginError, SyncdError,
 from syncd.guard import Limit, Limits, Summary, review
 from syncd.model import Checkpoint, Entry, Objection, Present, Problem, Removed
 from syncd.pipeline import people, queue
+from syncd.pipeline.explaining import explain
 from syncd.pipeline.line import approve
 from syncd.pipeline.undoing import plan_undo
 from syncd.store import applying
@@ -59,7 +60,7 @@ def test_accounts_become_what_the_source_says():
     assert {"p003": "source", "p004": "missing", "p005": "missing"} == {
         anchor: one.disabled_by for anchor, one in linked.items() if not one.active
     }
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 def test_a_second_run_has_no_operations_and_writes_no_link():
@@ -81,11 +82,11 @@ def test_a_second_run_has_no_operations_and_writes_no_link():
 def test_the_operations_of_a_preview_are_those_that_are_applied():
     site = Site()
     mixed(site)
-    before = site.rows(SAID), site.rows(BOOKS), site.keys()
+    before = site.rows(SAID), site.rows(BOOKS), site.taken()
 
     preview = site.plan()
     planned = [one for one in site.operations(preview) if one.state == "planned"]
-    assert before == (site.rows(SAID), site.rows(BOOKS), site.keys())
+    assert before == (site.rows(SAID), site.rows(BOOKS), site.taken())
     run = site.sync()
 
     assert run.id == preview.id
@@ -538,9 +539,9 @@ def test_who_comes_back_after_being_disabled_is_enabled_with_the_same_account():
     back = site.sync()
 
     assert [("p001", "enable", "applied")] == site.told(back)
-    assert Person(account, {"login": "p001", "email": "p001@acme.example", "last_name": "P001"}, None, False) == (
-        site.person("p001")
-    )
+    assert Person(
+        account, {"login": "p001", "email": "p001@acme.example", "last_name": "P001"}, None, False
+    ) == (site.person("p001"))
     assert [] == site.operations(site.sync())
 
 
@@ -555,13 +556,13 @@ def test_a_leaver_is_deleted_when_the_time_has_come_and_comes_back_as_the_same_a
     assert [] == site.operations(site.sync())
     assert [("p001", "delete", "applied")] == site.told(site.sync())
     assert (account, True) == (site.person("p001").id, site.person("p001").deleted)
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
     assert [] == site.operations(site.sync())
 
     site.world().people["p001"] = person
     assert [("p001", "enable", "applied")] == site.told(site.sync())
     assert (account, True) == (site.person("p001").id, site.person("p001").active)
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 @pytest.mark.parametrize("changes", [{"enterprise": {"protected": ["login:p001"]}}, {"operations": ["add"]}])
@@ -573,7 +574,8 @@ def test_a_leaver_who_may_not_be_removed_any_more_is_not_deleted(changes):
     site.fire("p001")
     site.sync()
     site.configure(
-        enterprise=changes.get("enterprise"), hq={**keys, **{k: v for k, v in changes.items() if k == "operations"}}
+        enterprise=changes.get("enterprise"),
+        hq={**keys, **{k: v for k, v in changes.items() if k == "operations"}},
     )
     site.wait(days=60)
 
@@ -602,12 +604,12 @@ def test_whom_the_source_disables_becomes_what_the_configuration_says(leavers, e
         kind, word, deleted = expected
         assert [("p001", kind, "applied")] == site.told(run)
         assert before._replace(disabled_by=word, deleted=deleted) == site.person("p001")
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
     assert [] == site.operations(site.sync())
     site.world().enable("p001")
     site.sync()
     assert before == site.person("p001")
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 @pytest.mark.parametrize(
@@ -630,7 +632,7 @@ def test_who_is_gone_becomes_what_the_configuration_says(way, fate, expected):
 
     assert expected == (site.person("p001").disabled_by, site.person("p001").deleted)
     assert [] == site.operations(site.sync(full=True))
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 def test_a_new_person_who_is_disabled_in_the_source_begins_disabled():
@@ -692,12 +694,14 @@ def test_keys_are_swapped_around_in_one_run_across_the_border_of_a_chunk(monkeyp
 
     assert {"applied"} == {state for _, _, state in site.told(run)}
     assert size + 1 == len(site.operations(run))
-    assert [(f"p{(number + 1) % size:03}@acme.example", str((number + 1) % size)) for number in range(size)] == [
+    assert [
+        (f"p{(number + 1) % size:03}@acme.example", str((number + 1) % size)) for number in range(size)
+    ] == [
         (one.attributes["email"], one.attributes["extension"])
         for anchor, one in sorted(site.linked().items())
         if anchor != "between"
     ]
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 @pytest.mark.parametrize("chunk", [1, 5000])
@@ -712,7 +716,7 @@ def test_a_chain_of_keys_moves_up_in_one_run(monkeypatch, chunk):
 
     assert {"applied"} == {state for _, _, state in site.told(run)}
     assert "p005@acme.example" == site.person("p004").attributes["email"]
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 def test_a_chain_with_one_broken_link_stops_where_it_is_broken():
@@ -738,7 +742,7 @@ def test_a_chain_with_one_broken_link_stops_where_it_is_broken():
     assert [["key_taken", "email", f"email 'p003@acme.example' belongs to account {holder}", "detained"]] == (
         site.open_one("p002").faults
     )
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
     site.world().change("p003", sn="Mended")
     assert {"applied"} == {state for _, _, state in site.told(site.sync())}
     assert [] == site.operations()
@@ -754,7 +758,7 @@ def test_a_key_that_one_lets_go_is_taken_by_a_new_person_in_the_same_run():
     run = site.sync()
 
     assert [("new", "add", "applied"), ("p000", "update", "applied")] == site.told(run)
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 def test_a_login_that_one_lets_go_belongs_to_a_new_person_after_the_next_read():
@@ -774,7 +778,9 @@ def test_a_login_that_one_lets_go_belongs_to_a_new_person_after_the_next_read():
     assert [] == site.operations()
 
 
-@pytest.mark.parametrize(("one", "other"), [("Straße", "STRASSE"), ("ﬁnn", "Finn"), ("ＡＢＣ", "abc"), ("Å", "å")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("Straße", "STRASSE"), ("ﬁnn", "Finn"), ("ＡＢＣ", "abc"), ("Å", "å")]
+)
 def test_keys_that_fold_to_the_same_detain_both_and_name_both(one, other):
     site = Site(hq={"match": []})
     site.hire("a", uid=one)
@@ -786,7 +792,7 @@ def test_keys_that_fold_to_the_same_detain_both_and_name_both(one, other):
     for anchor in ("a", "b"):
         ((code, attribute, message, _),) = site.open_one(anchor).faults
         assert ("key_taken", "login", True) == (code, attribute, message.endswith("is wanted by a and b"))
-    assert [] == site.keys()
+    assert [] == site.taken()
 
 
 def test_a_key_that_folds_to_that_of_an_account_detains_the_newcomer():
@@ -811,7 +817,7 @@ def test_a_login_whose_case_alone_changes_is_an_update():
 
     assert [("p001", "update", "applied")] == site.told(run)
     assert (account, "P001") == (site.person("p001").id, site.person("p001").attributes["login"])
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 def test_two_enterprises_may_share_a_login():
@@ -823,8 +829,10 @@ def test_two_enterprises_may_share_a_login():
     site.sync("lab")
 
     assert [] == site.operations()
-    assert ["acme", "umbrella"] == [row[0] for row in site.rows("SELECT enterprise FROM accounts ORDER BY id")]
-    assert site.claimed() == site.keys()
+    assert ["acme", "umbrella"] == [
+        row[0] for row in site.rows("SELECT enterprise FROM accounts ORDER BY id")
+    ]
+    assert site.claimed() == site.taken()
     assert [] == site.operations(site.sync("hq"))
 
 
@@ -876,7 +884,7 @@ def test_an_account_that_is_found_by_its_key_is_adopted_or_merely_enriched(adopt
     assert (account, not adopt) == (linked.id, site.people()[account].active)
     if not adopt:
         assert {"login": "P000", "phone": "1"} == site.people()[account].attributes
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 def test_a_manual_account_is_never_removed():
@@ -927,7 +935,7 @@ def test_a_re_created_entry_keeps_the_account():
     assert "new@acme.example" == site.person("p001-new").attributes["email"]
     assert 3 == len(site.people())
     assert [] == site.operations(site.sync())
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 @pytest.mark.parametrize("misses", [1, 5])
@@ -953,7 +961,7 @@ def test_an_entry_that_is_re_created_after_it_was_missing_keeps_the_account(miss
     site.wait(days=2)
     for _ in range(3):
         assert [] == site.operations(site.sync())
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 def test_a_re_created_entry_is_detained_while_the_old_one_is_there():
@@ -1045,7 +1053,7 @@ def test_an_account_that_two_sources_own_stays_when_one_leaves_and_goes_when_bot
     site.sync("lab")
     gone = site.person("x", "lab")
     assert (left.id, left.attributes, "missing") == (gone.id, gone.attributes, gone.disabled_by)
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 def test_a_leaver_keeps_what_their_last_owner_said_when_an_enriching_source_forgets_them():
@@ -1072,7 +1080,9 @@ def test_a_source_that_only_enriches_makes_and_removes_nobody():
     site.fire("x", source="lab")
     run = site.sync("lab")
     assert [("x", "update", "applied")] == site.told(run)
-    assert {"login": "p000", "email": "p000@acme.example", "last_name": "P000"} == site.person("p000").attributes
+    assert {"login": "p000", "email": "p000@acme.example", "last_name": "P000"} == site.person(
+        "p000"
+    ).attributes
     assert site.person("p000").active
 
 
@@ -1111,7 +1121,7 @@ def test_what_a_person_sets_beats_every_source_until_it_is_reset():
     assert "phone" not in site.person("p000").attributes
     people.reset(site.here, account, ())
     assert "5" == site.person("p000").attributes["phone"]
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
     assert [] == [*site.operations(site.sync()), *site.operations(site.sync("lab"))]
 
 
@@ -1123,7 +1133,7 @@ def test_a_key_that_a_person_takes_is_missed_by_nobody_who_has_it():
 
     assert [("", "update", "detained")] == site.told(run)
     assert "p000@acme.example" == site.person("p000").attributes["email"]
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 def test_editing_a_deleted_account_takes_no_key():
@@ -1134,7 +1144,7 @@ def test_editing_a_deleted_account_takes_no_key():
 
     people.edit(site.here, account, {"email": "p001@acme.example"})
 
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 def test_an_account_that_was_deleted_by_hand_stays_so_until_its_entry_changes():
@@ -1161,7 +1171,7 @@ def test_an_enriching_source_takes_no_key_for_a_deleted_account():
 
     site.sync("lab")
 
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 def test_a_link_that_a_person_takes_away_takes_its_values_along():
@@ -1169,7 +1179,9 @@ def test_a_link_that_a_person_takes_away_takes_its_values_along():
     site.configure(hq={}, lab={**LAB, "match": []})
     people.unlink(site.here, site.person("p000").id, "lab")
 
-    assert {"login": "p000", "email": "p000@acme.example", "last_name": "P000"} == site.person("p000").attributes
+    assert {"login": "p000", "email": "p000@acme.example", "last_name": "P000"} == site.person(
+        "p000"
+    ).attributes
     people.link(site.here, site.person("p000").id, "lab", "x", owns=True)
     site.sync("lab")
     assert ("1", "Dr") == (site.person("p000").attributes["phone"], site.person("p000").attributes["title"])
@@ -1296,7 +1308,9 @@ def test_only_the_operations_that_are_switched_on_are_done(switches, expected):
 
 
 DESK = {
-    "template": {"desk": {"defaults": {"title": "Agent", "phone": "0"}, "allocate": {"extension": "100-104"}}},
+    "template": {
+        "desk": {"defaults": {"title": "Agent", "phone": "0"}, "allocate": {"extension": "100-104"}}
+    },
     "role": {"sales": {"template": "desk"}},
 }
 
@@ -1312,7 +1326,7 @@ def test_new_people_get_free_numbers_in_the_order_of_their_anchors():
     numbers = {anchor: one.attributes["extension"] for anchor, one in site.linked().items()}
     assert {"a": "102", "b": "103", "c": "104", "d": "100"} == numbers
     assert {"Agent"} == {one.attributes["title"] for one in site.linked().values()}
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
     assert [] == site.operations(site.sync())
 
 
@@ -1358,7 +1372,10 @@ def test_a_template_is_never_applied_to_an_account_that_exists():
 
 
 def test_a_new_person_who_was_detained_gets_a_number_when_released():
-    site = Site(top={**DESK, "departments": ["Sales"]}, hq={"role": "sales", "map": {**PLAIN["map"], "department": "d"}})
+    site = Site(
+        top={**DESK, "departments": ["Sales"]},
+        hq={"role": "sales", "map": {**PLAIN["map"], "department": "d"}},
+    )
     site.hire("a", d="Alchemy")
     site.hire("b", d="Sales")
     site.sync()
@@ -1366,7 +1383,7 @@ def test_a_new_person_who_was_detained_gets_a_number_when_released():
     queue.release(site.here, [site.open_one("a").id])
 
     assert ("100", "101") == tuple(site.person(anchor).attributes["extension"] for anchor in "ba")
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 def test_a_held_plan_whose_number_was_taken_meanwhile_does_not_share_it():
@@ -1380,12 +1397,14 @@ def test_a_held_plan_whose_number_was_taken_meanwhile_does_not_share_it():
     assert [("a", "add", "detained"), ("b", "add", "applied")] == site.told(run)
     queue.release(site.here, [site.open_one("a").id])
     assert "102" == site.person("a").attributes["extension"]
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 def test_two_numbers_may_be_allocated_to_one_person():
     desk = {"defaults": {}, "allocate": {"extension": "100-199", "did": "0500-0599"}}
-    site = Site(top={"template": {"desk": desk}, "role": {"sales": {"template": "desk"}}}, hq={"role": "sales"})
+    site = Site(
+        top={"template": {"desk": desk}, "role": {"sales": {"template": "desk"}}}, hq={"role": "sales"}
+    )
     site.hire("a", "b")
 
     site.sync()
@@ -1393,7 +1412,7 @@ def test_two_numbers_may_be_allocated_to_one_person():
     assert [("100", "0500"), ("101", "0501")] == [
         (one.attributes["extension"], one.attributes["did"]) for one in site.people().values()
     ]
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 # --- what people decide ---
@@ -1434,7 +1453,11 @@ def test_a_discarded_proposal_is_not_made_again_though_the_entry_was_not_read():
     site = asked()
     queue.discard(site.here, [site.open_one("p000").id])
     other = site.world().entry("p001")
-    for items in ([other, Problem("p000", "unreadable", "?"), END], [other, Present("p000"), END], [other, END]):
+    for items in (
+        [other, Problem("p000", "unreadable", "?"), END],
+        [other, Present("p000"), END],
+        [other, END],
+    ):
         site.spoiled["hq"] = reads(*items)
         site.configure(hq={**ASKS, "leavers": DAY})
         site.sync()
@@ -1567,7 +1590,9 @@ def test_what_failed_is_judged_again_by_the_rules_as_they_are_now():
 
 def test_releasing_two_operations_of_one_account_at_once_is_refused():
     """One after the other: each has to see what the other did."""
-    site = Site(hq={}, lab={"match": ["login", "email"], "map": {"login": "uid", "email": "mail", "phone": "tel"}})
+    site = Site(
+        hq={}, lab={"match": ["login", "email"], "map": {"login": "uid", "email": "mail", "phone": "tel"}}
+    )
     site.hired(2)
     site.hire("x", source="lab", uid="p000", mail="x@acme.example", tel="1")
     site.hire("y", source="lab", uid="y", mail="p000@acme.example", tel="2")
@@ -1581,7 +1606,7 @@ def test_releasing_two_operations_of_one_account_at_once_is_refused():
 
     assert ["x"] == list(site.linked("lab"))
     assert [("y", "update", "detained")] == site.told()
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 @pytest.mark.parametrize("switched", ["first-run", "always", "never"])
@@ -1645,7 +1670,7 @@ def test_what_is_stale_when_it_is_applied_is_detained():
         site.person("a").attributes[name] for name in ("last_name", "email")
     )
     assert {"last_name": "Changed", "phone": "1"}.items() <= site.person("b").attributes.items()
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 5000])
@@ -1663,9 +1688,13 @@ def test_a_key_is_not_taken_from_one_whose_own_change_is_stale(monkeypatch, chun
 
     site.approve(run)
 
-    assert [("a", "update", "detained"), ("b", "update", "detained"), ("c", "update", "applied")] == site.told(run)
+    assert [
+        ("a", "update", "detained"),
+        ("b", "update", "detained"),
+        ("c", "update", "applied"),
+    ] == site.told(run)
     assert "key_taken" == site.open_one("a").faults[-1][0]
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 # --- undo ---
@@ -1673,8 +1702,10 @@ def test_a_key_is_not_taken_from_one_whose_own_change_is_stale(monkeypatch, chun
 
 def state(site):
     """Return everything that an undo has to bring back: accounts but for their revisions, and keys."""
-    accounts = site.rows("SELECT id, attributes, template, local, disabled_by, deleted_at IS NULL FROM accounts")
-    return [(row[0], json.loads(row[1]), *row[2:]) for row in accounts], site.keys()
+    accounts = site.rows(
+        "SELECT id, attributes, template, local, disabled_by, deleted_at IS NULL FROM accounts"
+    )
+    return [(row[0], json.loads(row[1]), *row[2:]) for row in accounts], site.taken()
 
 
 def test_undo_brings_back_exactly_what_was_and_undoing_that_does_it_again():
@@ -1709,7 +1740,7 @@ def test_undo_brings_back_exactly_what_was_and_undoing_that_does_it_again():
     assert before == ([row for row in state(site)[0] if row[0] != added], state(site)[1])
     assert site.people()[added].deleted
     assert {(True,)} == set(site.rows("SELECT undone_by IS NOT NULL FROM operations WHERE run = ?", run.id))
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
     redo = site.apply(plan_undo(site.here, undo.id))
     assert after == state(site)
     assert {"applied"} == {state for _, _, state in site.told(redo)}
@@ -1761,7 +1792,7 @@ def test_what_later_runs_touched_is_detained_when_an_earlier_run_is_undone():
     ] == site.told(undo)
     assert {"stale"} == {one.faults[-1][0] for one in site.operations()}
     assert ("P001", "2") == tuple(site.person("p001").attributes[name] for name in ("last_name", "phone"))
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 def test_an_undo_that_would_remove_too_many_is_detained():
@@ -1830,7 +1861,10 @@ def test_removals_go_up_to_the_limit_and_are_detained_beyond_it(managed, beyond)
         one for one in site.told(run) if one[1] == "disable"
     ]
     assert "Goes on" == site.person(anchors[-1]).attributes["last_name"]
-    assert ("ended", leaving > most) == (run.state, "too-many-removals" in [one.code for one in run.objections])
+    assert ("ended", leaving > most) == (
+        run.state,
+        "too-many-removals" in [one.code for one in run.objections],
+    )
 
 
 def test_with_nobody_managed_nothing_can_be_removed():
@@ -1938,7 +1972,9 @@ def test_a_container_that_is_emptied_holds_the_run_and_the_next_ones_too(leavers
 
 def test_removals_that_are_detained_keep_the_keys_that_others_would_take():
     """What the preview shows as planned is what is applied, and it goes on by itself when they are released."""
-    site = Site(hq={"limits": {**UNLIMITED, "remove": {"count": 0}}, "leavers": {**AT_ONCE, "missing": "delete"}})
+    site = Site(
+        hq={"limits": {**UNLIMITED, "remove": {"count": 0}}, "leavers": {**AT_ONCE, "missing": "delete"}}
+    )
     site.hired(3)
     site.fire("p000")
     site.world().change("p001", mail="p000@acme.example")
@@ -1953,12 +1989,14 @@ def test_removals_that_are_detained_keep_the_keys_that_others_would_take():
 
     assert "p000@acme.example" == site.person("p001").attributes["email"]
     assert [] == site.operations()
-    assert site.claimed() == site.keys()
+    assert site.claimed() == site.taken()
 
 
 def test_people_who_wait_out_their_grace_keep_nobody_from_a_key():
     """A key that would come back when a link ends is free until then."""
-    site = Site(hq={"leavers": DAY}, lab={"adopt": True, "leavers": DAY, "map": {"login": "uid", "email": "mail"}})
+    site = Site(
+        hq={"leavers": DAY}, lab={"adopt": True, "leavers": DAY, "map": {"login": "uid", "email": "mail"}}
+    )
     site.hire("a", "b", mail="")
     site.sync()
     site.hire("x", source="lab", uid="a", mail="shared@acme.example")
@@ -2070,4 +2108,140 @@ def within(count, limit, managed, today):
     if share is not None and managed < 20 and limit.percent:
         share = max(share, 2)
     bounds = [bound for bound in (share, limit.count) if bound is not None]
-    return all(count <= bound for bound in bounds) and (limit.per_day is None or today + count <= limit.per_day)
+    return all(count <= bound for bound in bounds) and (
+        limit.per_day is None or today + count <= limit.per_day
+    )
+
+
+def test_an_undo_that_is_detained_waits_for_a_person_while_the_source_is_read_on():
+    site = Site(hq={"limits": {**UNLIMITED, "remove": {"count": 1}}})
+    site.hired(3)
+    undo = site.apply(plan_undo(site.here, 1))
+    for _ in range(2):
+        site.sync()
+    assert [
+        ("p000", "delete", "detained"),
+        ("p001", "delete", "detained"),
+        ("p002", "delete", "detained"),
+    ] == (site.told(undo))
+
+    queue.release(site.here, [site.open_one("p001").id])
+
+    assert site.person("p001").deleted
+    assert [(True,)] == site.rows(
+        "SELECT undone_by IS NOT NULL FROM operations WHERE run = 1 AND anchor = 'p001'"
+    )
+    for _ in range(2):
+        assert [] == site.operations(site.sync())
+    site.world().change("p000", sn="Changed")
+    assert [("p000", "update", "applied")] == site.told(site.sync())
+    assert ["p002"] == [one.anchor for one in site.operations()]
+
+
+def test_attributes_with_many_values_are_compared_changed_and_brought_back():
+    site = Site(hq={"detain": "always", "map": {**PLAIN["map"], "secondary_phones": "phones"}})
+    site.hire("a", "b", phones=("1", "ä2", '"3"'))
+    site.approve(site.plan())
+    site.world().change("a", phones=("ä2", "4"))
+    site.world().change("b", phones=())
+    run = site.plan()
+    people.edit(site.here, site.person("a").id, {"title": "Dr"})
+    before = site.person("a").attributes
+
+    site.approve(run)
+
+    assert ["ä2", "4"] == site.person("a").attributes["secondary_phones"]
+    assert "secondary_phones" not in site.person("b").attributes
+    site.apply(plan_undo(site.here, run.id))
+    assert before == site.person("a").attributes
+    assert ["1", "ä2", '"3"'] == site.person("b").attributes["secondary_phones"]
+    site.approve(plan_undo(site.here, site.value("SELECT MAX(id) FROM runs")))
+    assert ["ä2", "4"] == site.person("a").attributes["secondary_phones"]
+
+
+def test_two_held_plans_that_want_one_key_do_not_share_it():
+    site = Site(hq={"detain": "always"}, lab={"detain": "always", "match": []})
+    site.hire("a")
+    site.hire("x", source="lab", uid="A")
+    first, second = site.plan("hq"), site.plan("lab")
+
+    site.approve(first)
+    site.approve(second)
+
+    assert [("a", "add", "applied")] == site.told(first)
+    assert [("x", "add", "detained")] == site.told(second)
+    assert "key_taken" == site.open_one("x").faults[-1][0]
+    assert site.claimed() == site.taken()
+
+
+def test_a_held_addition_whose_entry_was_linked_by_a_person_meanwhile_is_detained():
+    site = Site(hq={"detain": "always"})
+    people.add(site.here, "acme", {"login": "manual"})
+    (account,) = site.people()
+    site.hire("a", "b")
+    run = site.plan()
+    people.link(site.here, account, "hq", "a")
+
+    site.approve(run)
+
+    assert [("a", "add", "detained"), ("b", "add", "applied")] == site.told(run)
+    assert f"a is linked to account {account} by now" == site.open_one("a").faults[-1][2]
+    assert 2 == len(site.people())
+    site.approve(site.plan())
+    assert "a" == site.people()[account].attributes["login"]
+    assert [] == site.operations()
+
+
+def test_a_single_operation_of_a_held_plan_is_released_and_the_rest_can_still_be_approved():
+    site = Site(hq={"detain": "always"})
+    site.hire("a", "b", "c")
+    run = site.plan()
+
+    queue.release(site.here, [one.id for one in site.operations(run) if one.anchor == "b"])
+    assert ["b"] == list(site.linked())
+    again = site.sync()
+    assert [("a", "add", "planned"), ("c", "add", "planned")] == site.told(again)
+    site.approve(again)
+
+    assert ["a", "b", "c"] == sorted(site.linked())
+
+
+def test_platforms_are_told_to_look_at_what_was_touched_and_at_nothing_else():
+    site = Site(top={"platform": {"phones": {"type": "memory"}}})
+    site.hired(3)
+    wanted = dict(site.rows("SELECT account, wanted FROM remotes"))
+    people.edit(site.here, site.person("p001").id, {"last_name": "By hand"})
+    site.world().change("p001", sn="Unheard")
+    site.world().change("p002", sn="Heard")
+
+    run = site.sync()
+
+    assert [("p001", "update", "applied"), ("p002", "update", "applied")] == site.told(run)
+    first, second, third = sorted(wanted)
+    by_hand = site.value("SELECT MAX(id) FROM operations WHERE kind = 'update' AND anchor IS NULL")
+    heard = site.value("SELECT MAX(id) FROM operations WHERE anchor = 'p002'")
+    assert {first: wanted[first], second: by_hand, third: heard} == dict(
+        site.rows("SELECT account, wanted FROM remotes")
+    )
+
+
+def test_an_account_tells_who_says_what_of_it_and_who_won():
+    site = shared()
+    account = site.person("p000").id
+    people.edit(site.here, account, {"last_name": "By hand"})
+
+    told = {one.attribute: one for one in explain(site.here, account)}
+
+    assert [("lab", "Lab", False), ("hq", "P000", False), ("a person", "By hand", True)] == [
+        (voice.layer, voice.value, voice.won) for voice in told["last_name"].voices
+    ]
+    assert "By hand" == told["last_name"].value
+    assert [("lab", "1", True)] == [(voice.layer, voice.value, voice.won) for voice in told["phone"].voices]
+    assert ["tel"] == [voice.mapping for voice in told["phone"].voices]
+    site.fire("p000")
+    site.sync()
+    told = {one.attribute: one for one in explain(site.here, account)}
+    assert ["lab", "a person"] == [voice.layer for voice in told["last_name"].voices]
+    assert {one.attribute: one.value for one in told.values() if one.value} == site.people()[
+        account
+    ].attributes

@@ -27,7 +27,7 @@ def ask(
     operations: Iterable[Operation],
     connection: int | None = None,
     origins: Sequence[int] | None = None,
-    undoes: Sequence[int] | None = None,
+    undoes: Sequence[int | None] | None = None,
     undone_run: int | None = None,
     why: str | None = None,
     limits: Limits | None = None,
@@ -35,8 +35,8 @@ def ask(
     """Plan a run of the given operations; held if somebody objects, else planned.
 
     ``origins`` are the open operations that these repeat (they are superseded), ``undoes`` those that
-    they undo, one for one. The limits on quantities are not asked again where a person has named every
-    single operation; ``limits`` asks them nevertheless.
+    they undo (None: nothing), one for one. The limits on quantities are not asked again where a person
+    has named every single operation; ``limits`` asks them nevertheless.
     """
     number = runs.begin(
         here.database,
@@ -72,7 +72,7 @@ def _stage(
     operations: Iterable[Operation],
     now: str,
     origins: Sequence[int],
-    undoes: Sequence[int],
+    undoes: Sequence[int | None],
 ) -> None:
     """Write the operations some thousand at a time, so that it does not matter how many there are."""
     stream, done = iter(operations), 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from ..model import speaking
+from ..model import Layer, speaking
 from ..store import queue as stored
 from ..store.standings import texts
 from .installation import Installation
@@ -40,14 +40,19 @@ def explain(here: Installation, account: int) -> list[Explained]:
         " JOIN connections c ON c.id = l.connection WHERE l.account = ?",
         (account,),
     ).fetchall()
-    layers = {name: texts(record) for name, record, *_ in rows}
-    heard = [layer.record for layer in speaking(standing.others)]
-    order = sorted(layers, key=lambda name: -_precedence(here, name))
+    layers = {
+        name: Layer(_precedence(here, name), texts(record), bool(owner), gone_at is not None, bool(enabled))
+        for name, record, owner, gone_at, enabled in rows
+    }
+    heard = speaking(layers.values())
+    order = [
+        name for name in sorted(layers, key=lambda one: -layers[one].precedence) if layers[name] in heard
+    ]
     names = {
         *standing.attributes,
         *standing.template,
         *standing.local,
-        *(n for one in layers.values() for n in one),
+        *(name for layer in layers.values() for name in layer.record),
     }
     last = _last_operations(here, account)
     explained = []
@@ -55,8 +60,7 @@ def explain(here: Installation, account: int) -> list[Explained]:
         said: list[tuple[str, Any]] = []
         if attribute in standing.template:
             said.append(("template", standing.template[attribute]))
-        said += [(name, layers[name][attribute]) for name in order
-                 if attribute in layers[name] and layers[name] in heard]  # fmt: skip
+        said += [(name, layers[name].record[attribute]) for name in order if attribute in layers[name].record]
         if attribute in standing.local:
             said.append(("a person", standing.local[attribute]))
         voices = tuple(

@@ -80,6 +80,7 @@ def release(here: Installation, ids: Iterable[int], *, why: str | None = None) -
             connection=connection,
             operations=operations,
             origins=[one.id for one in some],
+            undoes=[one.undoes for one in some],
             why=why,
         )
         with here.database.transaction():

@@ -76,10 +76,10 @@ def drop(staging: Staging, operations: Iterable[int]) -> None:
 
 
 def supersede_outdated(staging: Staging, now: str, *, complete: bool) -> None:
-    """End the open operations that this read has overtaken."""
+    """End the open operations that this read has overtaken; an undo is, only by another proposal."""
     conn = staging.conn
     rows = conn.execute(
-        "SELECT o.id, o.anchor, o.link_action, l.id, l.gone_at,"
+        "SELECT o.id, o.anchor, o.link_action, l.id, l.gone_at, o.undoes IS NULL,"
         " o.anchor IN (SELECT anchor FROM operations WHERE run = :run)"
         " OR l.id IN (SELECT link FROM operations WHERE run = :run AND link_action = 'move')"
         " FROM operations o INDEXED BY operations_open"
@@ -88,9 +88,11 @@ def supersede_outdated(staging: Staging, now: str, *, complete: bool) -> None:
         " AND NOT EXISTS (SELECT 1 FROM temp.kept k WHERE k.operation = o.id)",
         {"run": staging.run, "connection": staging.connection},
     ).fetchall()
-    for operation, anchor, link_action, link, gone_at, replaced in rows:
+    for operation, anchor, link_action, link, gone_at, proposed, replaced in rows:
         gone = gone_at is not None
-        if replaced or _overtaken(staging, anchor, link_action, link, gone=gone, complete=complete):
+        if replaced or (
+            proposed and _overtaken(staging, anchor, link_action, link, gone=gone, complete=complete)
+        ):
             conn.execute(
                 "UPDATE operations SET state = 'superseded', changed_at = ? WHERE id = ?", (now, operation)
             )
