@@ -131,8 +131,7 @@ def root(
 ) -> None:
     """Keep the accounts of communication platforms equal to a company's own records.
 
-    Every verb takes --help, and --json for one JSON document on the standard output. See also
-    "syncd VERB --help".
+    Every verb takes --help; all but demo take --json, for one JSON document on the standard output.
     """
     del files, state_directory, log_level  # they stay in the context, for whoever opens a session
     session_of(ctx)

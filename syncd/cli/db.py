@@ -44,7 +44,9 @@ def backup(ctx: click.Context, /, *, file: Path, force: bool, as_json: bool) -> 
     from ..logs import get_log
     from ..store.restoring import back_up
 
-    here = session_of(ctx).reading
+    session = session_of(ctx)
+    session.begin_log()
+    here = session.reading
     if file.exists() and not force:
         raise Refused(f"{file} exists already; name another file, or say --force")
     back_up(here.database, file)

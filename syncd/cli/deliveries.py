@@ -36,17 +36,21 @@ _REPAIRABLE = frozenset({"missing", "different", "unwanted"})
 
 def deliver_all(here: Installation, *, quiet: bool) -> list[dict[str, Any]]:
     """Bring the platforms to what is wanted; return a document for each, and write it unless ``quiet``."""
+    documents = _delivered(here, quiet=quiet)
+    if not quiet:
+        for one in documents:
+            _print(here, one)
+    return documents
+
+
+def _delivered(here: Installation, *, quiet: bool) -> list[dict[str, Any]]:
     from ..pipeline.delivering import deliver
     from ..pipeline.policy import unsettled
 
     with progress(here, "to platforms", quiet=quiet) as beat:
         done = deliver(here, beat)
     documents = [_document(one) for one in done.values()]
-    documents += [_closed(name) for name in unsettled(here)]
-    if not quiet:
-        for one in documents:
-            _print(here, one)
-    return documents
+    return documents + [_closed(name) for name in unsettled(here)]
 
 
 def _document(one: LaneReport) -> dict[str, Any]:
@@ -209,8 +213,9 @@ def _require_platforms(session: Session, names: tuple[str, ...]) -> None:
 def verify(ctx: click.Context, /, *, platforms: tuple[str, ...], repair: bool, as_json: bool) -> None:
     """Compare PLATFORMS (all if none is named) with what was delivered to them.
 
-    What is still to be delivered is passed over. Ends with 65 if anything differs. What is there and
-    unknown to syncd is only told: syncd never removes what it did not bring.
+    What is still to be delivered is passed over. Ends with 65 if anything differs, with --repair if
+    anything still does. What is there and unknown to syncd is only told: syncd never removes what it did
+    not bring.
     """
     session = session_of(ctx)
     _require_platforms(session, platforms)
@@ -218,17 +223,22 @@ def verify(ctx: click.Context, /, *, platforms: tuple[str, ...], repair: bool, a
     here = session.writing("verify") if repair else session.reading
     codes: list[int] = [0]
     documents: list[dict[str, Any]] = []
+    delivered: list[dict[str, Any]] = []
     for name, found in _verified(here, platforms, codes):
         documents.append({"platform": name, "differences": found})
-        if not as_json:
+        if not as_json and not repair:
             _print_differences(here, name, found)
-    if repair:
+    left = documents
+    if repair:  # before a word is written: whoever reads may go away
         delivered = _repair(here, documents, quiet=as_json)
         codes += [one["exit_code"] for one in delivered]
-    elif any(one["kind"] != "unverifiable" for document in documents for one in document["differences"]):
+        left = _left(here, documents, codes)
+    if any(one["kind"] != "unverifiable" for document in left for one in document["differences"]):
         codes.append(DIFFERS)
     if as_json:
         write_json({"platforms": documents, **({"deliveries": delivered} if repair else {})})
+    elif repair:
+        _print_repair(here, documents, delivered)
     ctx.exit(worst(codes))
 
 
@@ -264,9 +274,28 @@ def _print_differences(here: Installation, name: str, found: list[dict[str, Any]
 
 
 def _repair(here: Installation, documents: list[dict[str, Any]], *, quiet: bool) -> list[dict[str, Any]]:
-    from ..distribution import want_again
+    """Deliver again what differs; what is still to be delivered is delivered whole, as its base may be lost."""
+    from ..distribution import pending, want_again
 
     for one in documents:
         accounts = [found["account"] for found in one["differences"] if found["kind"] in _REPAIRABLE]
-        want_again(here.database, one["platform"], accounts)
-    return deliver_all(here, quiet=quiet)
+        waiting = [row.account for row in pending(here.database, here.clock()) if row.platform == one["platform"]]
+        want_again(here.database, one["platform"], [*accounts, *waiting])
+    return _delivered(here, quiet=quiet)
+
+
+def _left(here: Installation, documents: list[dict[str, Any]], codes: list[int]) -> list[dict[str, Any]]:
+    """Compare the platforms that differed once more; return what differs still."""
+    names = tuple(one["platform"] for one in documents if one["differences"])
+    if not names:
+        return []
+    return [{"platform": name, "differences": found} for name, found in _verified(here, names, codes)]
+
+
+def _print_repair(
+    here: Installation, documents: list[dict[str, Any]], delivered: list[dict[str, Any]]
+) -> None:
+    for one in documents:
+        _print_differences(here, one["platform"], one["differences"])
+    for one in delivered:
+        _print(here, one)

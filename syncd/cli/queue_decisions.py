@@ -136,7 +136,9 @@ def _chosen(
     if connection is not None and not everything:
         raise Refused("--connection belongs to --all")
     if everything:
-        return pipeline.waiting(here, connection=connection, state="detained")
+        detained = pipeline.waiting(here, connection=connection, state="detained")
+        # What belongs to a plan that was only shown is not "all": it is done by syncd apply, as a whole.
+        return [one for one in detained if one.run_state in ("ended", "superseded")]
     return pipeline.found(here, ids)
 
 

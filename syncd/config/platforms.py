@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
+from typing import Any
 
+from ..connector import Connector, Context, Platform
+from ..logs import get_log
 from .checking import checked
 from .compiling import Draft
 from .connections import Parts, check_former_names, limits_of, options_of, tables_of, type_of
@@ -11,6 +16,7 @@ from .lines import KeyPath
 from .mappings import SECRET, compile_map, of_platform
 from .models import PlatformTable
 from .settings import PlatformSettings
+from .words import unknown
 
 PLATFORM_KEYS = frozenset(PlatformTable.model_fields)
 """The engine's keys of a platform; no plugin may have an option of such a name."""
@@ -23,7 +29,34 @@ def compile_platforms(draft: Draft) -> dict[str, PlatformSettings]:
         for name, parts in tables_of(draft, "platform", PLATFORM_KEYS)
     }
     check_former_names(draft, "platform", found.values())
+    _check_paths(draft)
     return found
+
+
+def _check_paths(draft: Draft) -> None:
+    """No platform writes where another one writes, or where a source reads; a type tells by an option ``path``."""
+    owner: dict[str, str] = {}
+    for kind, name, place in (
+        *_paths_of(draft, "source", draft.catalog.sources),
+        *_paths_of(draft, "platform", draft.catalog.platforms),
+    ):
+        other = owner.setdefault(place, f"{kind} {name!r}")
+        if kind == "platform" and other != f"platform {name!r}":
+            message = f"{place!r} is the path of the {other} as well; give each its own"
+            draft.objection(("platform", name, "path"), message)
+
+
+def _paths_of(
+    draft: Draft, what: str, kinds: Mapping[str, type[Connector]]
+) -> Iterator[tuple[str, str, str]]:
+    for name, written in draft.document.tables(what).items():
+        word, path = (written.get("type"), written.get("path")) if isinstance(written, dict) else (None, None)
+        kind = kinds.get(word) if isinstance(word, str) else None
+        model = getattr(kind, "Options", None)
+        if model is None or "path" not in model.model_fields or not isinstance(path, str):
+            continue
+        if PurePath(path).is_absolute() and "\0" not in path:
+            yield what, name, os.path.realpath(path)
 
 
 def _platform(draft: Draft, path: KeyPath, parts: Parts) -> PlatformSettings:
@@ -34,6 +67,10 @@ def _platform(draft: Draft, path: KeyPath, parts: Parts) -> PlatformSettings:
     fields = getattr(kind, "fields", None)
     declared = fields if isinstance(fields, Mapping) and fields else None
     side = of_platform(draft.document, draft.vocabulary, declared)
+    for name, field in _fields_of(kind, str(path[1]), options).items():
+        if name not in table.map and field.attribute not in draft.vocabulary and not draft.document.incomplete:
+            message = unknown("attribute", field.attribute, draft.vocabulary)
+            draft.objection(path, f"field {name!r}: {message}")
     for place, enterprise in enumerate(table.enterprises or ()):
         if enterprise not in draft.enterprises:
             here = (*path, "enterprises", place)
@@ -48,6 +85,20 @@ def _platform(draft: Draft, path: KeyPath, parts: Parts) -> PlatformSettings:
         limits=limits_of(table.limits),
         formerly=table.formerly,
     )
+
+
+def _fields_of(kind: type[Connector] | None, name: str, options: Any) -> Mapping[str, Any]:
+    """Return the fields of a platform, which it may know only once it has its options."""
+    if kind is None:
+        return {}
+    declared: Any = getattr(kind, "fields", None)
+    if options is not None:
+        try:
+            made = kind(options, Context(name, get_log(f"connector.{name}"), lambda _reference: ""))
+            declared = made.fields if isinstance(made, Platform) else declared
+        except Exception:  # noqa: BLE001 - a plugin's fault, or a secret that it wants: told when it is opened
+            return declared if isinstance(declared, Mapping) else {}
+    return declared if isinstance(declared, Mapping) else {}
 
 
 def _accept(draft: Draft, path: KeyPath, written: Mapping[str, tuple[str, ...]]) -> dict[str, frozenset[str]]:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import SyncdError
-from ..model import Fault, Operation, Standing, Value, fold, fold_layers
+from ..model import Fault, Numbers, Operation, Standing, Value, fold, fold_layers
 from ..planning import claims_of, encode, kind_of, operation, touched, way_back, words
 from ..store.runs import Run, find_connection
 from ..store.standings import Standings, precedence_of
-from ..validation import judge
 from .asking import ask
 from .installation import Installation
+from .judging import judge_by_hand
 from .line import apply_run
 
 
@@ -52,7 +52,7 @@ def add(
     if enterprise not in here.settings.enterprises:
         raise SyncdError(f"there is no enterprise {enterprise!r} in the configuration")
     base: dict[str, Value] = {}
-    allocate: Mapping[str, Any] = {}
+    allocate: Mapping[str, Numbers] = {}
     if role is not None:
         if role not in here.settings.roles:
             known = ", ".join(sorted(here.settings.roles)) or "none"
@@ -61,7 +61,8 @@ def add(
         base = {**template.defaults, "role": role}
         allocate = {name: span for name, span in template.allocate.items() if name not in values}
     after = {**base, **values}
-    _refuse(judge(after, ()))
+    promised = {name: str(span.first).zfill(span.width) for name, span in allocate.items()}
+    _refuse(judge_by_hand(here, enterprise, {**promised, **after}, None, kind))
     one = operation(
         anchor=None,
         kind="add",
@@ -97,6 +98,7 @@ def reset(here: Installation, account: int, names: tuple[str, ...]) -> Run:
 
 def _relayered(here: Installation, enterprise: str, standing: Standing, local: dict[str, Value]) -> Run:
     values = fold_layers(standing.template, standing.others, local)
+    _refuse(judge_by_hand(here, enterprise, values, standing.attributes, standing.kind))
     before, after = touched(standing.attributes, values)
     gains, frees = claims_of(
         before, after, standing.attributes, here.settings.vocabulary, deleted=standing.deleted

@@ -9,14 +9,15 @@ from typing import Any
 from ..errors import SyncdError
 from ..logs import get_log
 from ..model import Fault, Layer, Numbers, Operation, Value, fold_layers
-from ..planning import claims_of, encode, kind_of, operation, touched
+from ..planning import claims_of, encode, kind_of, operation, touched, way_back
 from ..store import queue as stored
 from ..store.queue import Stored
-from ..store.runs import Run, find_connection
+from ..store.runs import Run, find_connection, run_of
 from ..store.standings import Standings, precedence_of, texts
-from ..validation import Check, judge
+from ..validation import Check
 from .asking import ask
 from .installation import Installation
+from .judging import judge_by_hand
 from .line import apply_run
 
 log = get_log("syncd.line")
@@ -67,6 +68,7 @@ def release(here: Installation, ids: Iterable[int], *, why: str | None = None) -
         raise SyncdError(
             f"operation {numbers} failed and cannot be done as it is: syncd queue edit {failed[0]} ..."
         )
+    _require_source(here, chosen)
     groups: dict[tuple[int | None, str], list[Stored]] = defaultdict(list)
     for one in chosen:
         groups[one.connection, one.enterprise].append(one)
@@ -93,6 +95,18 @@ def release(here: Installation, ids: Iterable[int], *, why: str | None = None) -
         log.info("decision_recorded", verb="release", run=run.id, operations=len(some))
         released.append(apply_run(here, run) if run.state == "planned" else run)
     return released
+
+
+def _require_source(here: Installation, chosen: list[Stored]) -> None:
+    """Refuse to go round an objection to the source: that is for an approval of the whole run, by its name."""
+    for number in sorted({one.run for one in chosen if one.run_state == "held"}):
+        run = run_of(here.database, number)
+        codes = {one.code for one in run.objections if one.scope == "run"} if run is not None else set()
+        against = sorted(codes - {"first-run", "detain-always"})
+        if against:
+            raise SyncdError(
+                f"run {number} is held ({', '.join(against)}), and so is all of it: syncd apply {number} sets that aside"
+            )
 
 
 def _require_one_each(chosen: list[Stored]) -> None:
@@ -232,16 +246,22 @@ def retry(here: Installation, ids: Iterable[int]) -> list[Run]:
 
 
 def _edited(here: Installation, one: Stored, changes: Mapping[str, Value | None]) -> Operation:
-    layer = {**texts(one.record), **changes}
-    record = {name: value for name, value in layer.items() if value not in (None, "", ())}
+    by_hand = one.link_action == "local"
+    layer = {**texts(one.record), **{name: "" if value is None else value for name, value in changes.items()}}
+    record = {name: value for name, value in layer.items() if by_hand or value not in ("", ())}
     standings = Standings(here.database, one.connection or 0, one.enterprise)
     standings.rank(precedence_of(here.database.conn, here.settings.enterprises[one.enterprise].sources))
     standing = standings.by_account([one.account]).get(one.account)
     before: dict[str, Any]
     after: dict[str, Any]
+    replaced = one.replaced
     if standing is None:
         values: Mapping[str, Value] = {**texts(one.template), **record}
         before, after = {}, dict(values)
+    elif by_hand:
+        values = fold_layers(standing.template, standing.others, record)
+        before, after = touched(standing.attributes, values)
+        replaced = encode(way_back(record, standing.local))
     else:
         place = standings.precedence_of(one.connection)
         own = Layer(place, record, bool(one.owner), gone=False, enabled=bool(one.enabled))
@@ -250,7 +270,8 @@ def _edited(here: Installation, one: Stored, changes: Mapping[str, Value | None]
     state = texts(one.after)
     for word in [word for word in ("disabled_by", "deleted") if word in state]:
         before[word], after[word] = texts(one.before).get(word), state[word]
-    faults = tuple(judge(values, _checks(here, one)))
+    was = standing.attributes if standing is not None else None
+    faults = tuple(judge_by_hand(here, one.enterprise, values, was, one.account_kind, _checks(here, one)))
     held = faults or (Fault("edited", None, f"edited by {here.actor}", "detained"),)
     gains, frees = claims_of(
         before,
@@ -266,7 +287,7 @@ def _edited(here: Installation, one: Stored, changes: Mapping[str, Value | None]
         link=one.link,
         link_action=one.link_action,
         record=encode(record),
-        replaced=one.replaced,
+        replaced=replaced,
         before=before,
         after=after,
         template=one.template,

@@ -45,11 +45,16 @@ In `/etc/syncd/syncd.toml`:
 
     plugins = ["@PLUGIN@"]
 
+    [enterprise.acme]
+    sources = ["people"]
+
     [source.people]
     type = "@TYPE@"
     path = "/srv/people.txt"
+    match = ["login"]
 
     [source.people.map]
+    login = "mail"
     display_name = "name"
     email = "mail"
 

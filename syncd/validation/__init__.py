@@ -2,7 +2,7 @@
 
 from .judging import Check, fits, judge
 from .rules import RULES, Test, ascii_only, digits, e_mail, latin_1, length, one_of, pattern, plain_text
-from .stage import Demand, Places, validate
+from .stage import Demand, Places, judged, validate
 
 __all__ = [
     "RULES",
@@ -15,6 +15,7 @@ __all__ = [
     "e_mail",
     "fits",
     "judge",
+    "judged",
     "latin_1",
     "length",
     "one_of",

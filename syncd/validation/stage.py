@@ -48,23 +48,35 @@ def validate(
         return
     for item in stream:
         if isinstance(item, Completed):
-            faults = _judged(item, checks, demands, places, kind)
+            was, its_kind = (item.standing.attributes, item.standing.kind) if item.standing else (None, kind)
+            faults = judged({**_promised(item), **item.values}, was, checks, demands, places, its_kind)
             if faults:
                 item = item._replace(faults=(*item.faults, *faults))
         yield item
 
 
-def _judged(
-    item: Completed, checks: tuple[Check, ...], demands: tuple[Demand, ...], places: Places, kind: str
+def _promised(item: Completed) -> dict[str, Value]:
+    """Return the numbers that a new account will be given; which ones is not known yet."""
+    if item.role is None or item.standing is not None:
+        return {}
+    return {name: str(span.first).zfill(span.width) for name, span in item.role.template.allocate.items()}
+
+
+def judged(
+    values: Mapping[str, Value],
+    was: Mapping[str, Value] | None,
+    checks: tuple[Check, ...],
+    demands: tuple[Demand, ...],
+    places: Places,
+    kind: str,
 ) -> list[Fault]:
-    values, standing = item.values, item.standing
-    if standing is None:
+    """Return what is wrong with an account's values; ``was`` is what it says now, None for a new one."""
+    if was is None:
         return [*judge(values, checks), *_placed(values, places), *_demanded(values, None, demands, kind)]
-    was = standing.attributes
     if values == was:
         return []
     faults = [*judge(values, checks), *_placed(values, places)]
-    return [*_of_the_change(faults, values, was), *_demanded(values, was, demands, standing.kind)]
+    return [*_of_the_change(faults, values, was), *_demanded(values, was, demands, kind)]
 
 
 def _of_the_change(
