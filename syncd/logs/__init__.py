@@ -120,10 +120,9 @@ def configure(
 def _silence_libraries() -> None:
     import logging
 
-    for name in ("", "ldap3"):
-        silent = logging.getLogger(name)
-        silent.handlers = [logging.NullHandler()]
-        silent.propagate = False
+    if not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())
+    logging.getLogger("ldap3").propagate = False
 
 
 def remember_secret(value: str) -> None:

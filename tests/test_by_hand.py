@@ -1,0 +1,74 @@
+"""What people do by hand is judged, kept and guarded as what sources do."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest_plugins = ("cli_world",)
+
+
+@pytest.fixture
+def staffed(office):
+    office.begin()
+    return office
+
+
+def active(office):
+    accounts = office.json("accounts", "list")["accounts"]
+    return sum(not one["disabled_by"] and not one["deleted_at"] for one in accounts)
+
+
+def said(office, login, attribute):
+    return office.json("accounts", "show", login)["attributes"].get(attribute)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("accounts", "edit", "grace", "first_name=a\x01b"), "U+0001"),
+        (("accounts", "edit", "grace", f"first_name={'x' * 5000}"), "5000"),
+        (("accounts", "add", "acme", "login=zoe", "first_name=a\x01b"), "U+0001"),
+    ],
+)
+def test_what_no_source_may_say_nobody_may_type(staffed, words, told):
+    result = staffed.run(*words)
+
+    assert 64 == result.exit_code
+    assert told in result.output
+    assert "Grace" == said(staffed, "grace", "first_name")
+    assert 3 == len(staffed.json("accounts", "list")["accounts"])
+
+
+def test_an_edit_that_is_edited_stays_an_edit(staffed):
+    """A key that is taken detains it; corrected and released, it is what the person said, and explain agrees."""
+    staffed.out("accounts", "edit", "grace", "email=alan@acme.example")
+    (waits,) = staffed.json("queue", "list")["operations"]
+    staffed.out("queue", "edit", str(waits["operation"]), "email=hopper@acme.example")
+    (waits,) = staffed.json("queue", "list")["operations"]
+    staffed.out("queue", "release", str(waits["operation"]), "--yes")
+
+    assert "hopper@acme.example" == said(staffed, "grace", "email")
+    assert "a person: hopper@acme.example" in staffed.out("explain", "grace", "email")
+    staffed.out("accounts", "reset", "grace")
+    assert "grace@acme.example" == said(staffed, "grace", "email")
+
+
+def test_release_goes_round_no_objection_to_a_source(staffed):
+    """An empty source is set aside by an approval of its run alone, which names it."""
+    staffed.change(n1=None, n2=None, n3=None)
+    staffed.out("sync", "hr", code=3)
+    waits = [str(one["operation"]) for one in staffed.json("queue", "list")["operations"]]
+    result = staffed.run("queue", "release", *waits, "--yes")
+
+    assert 64 == result.exit_code
+    assert "source-empty" in result.output
+    staffed.run("queue", "release", "--all", "--yes")
+    assert 3 == active(staffed)
+
+
+@pytest.mark.parametrize("words", [("retire", "hr", "--preview"), ("undo", "1", "--preview")])
+def test_what_was_only_shown_is_not_among_all_that_is_released(staffed, words):
+    staffed.run(*words)
+    staffed.run("queue", "release", "--all", "--yes")
+
+    assert 3 == active(staffed)
