@@ -41,7 +41,7 @@ def test_what_no_source_may_say_nobody_may_type(staffed, words, told):
 
 def test_an_edit_that_is_edited_stays_an_edit(staffed):
     """A key that is taken detains it; corrected and released, it is what the person said, and explain agrees."""
-    staffed.out("accounts", "edit", "grace", "email=alan@acme.example")
+    staffed.out("accounts", "edit", "grace", "email=alan@acme.example", code=3)
     (waits,) = staffed.json("queue", "list")["operations"]
     staffed.out("queue", "edit", str(waits["operation"]), "email=hopper@acme.example")
     (waits,) = staffed.json("queue", "list")["operations"]
@@ -72,3 +72,14 @@ def test_what_was_only_shown_is_not_among_all_that_is_released(staffed, words):
     staffed.run("queue", "release", "--all", "--yes")
 
     assert 3 == active(staffed)
+
+
+def test_after_a_restore_no_number_is_given_twice(staffed, tmp_path):
+    """Platforms know accounts by their numbers: somebody new must not become somebody who is there already."""
+    staffed.out("db", "backup", str(tmp_path / "copy.db"))
+    staffed.out("accounts", "add", "acme", "login=lost")
+    lost = staffed.json("accounts", "show", "lost")["account"]
+    staffed.out("db", "restore", str(tmp_path / "copy.db"), "--yes")
+    staffed.out("accounts", "add", "acme", "login=found")
+
+    assert lost < staffed.json("accounts", "show", "found")["account"]

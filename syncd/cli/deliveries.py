@@ -279,7 +279,9 @@ def _repair(here: Installation, documents: list[dict[str, Any]], *, quiet: bool)
 
     for one in documents:
         accounts = [found["account"] for found in one["differences"] if found["kind"] in _REPAIRABLE]
-        waiting = [row.account for row in pending(here.database, here.clock()) if row.platform == one["platform"]]
+        waiting = [
+            row.account for row in pending(here.database, here.clock()) if row.platform == one["platform"]
+        ]
         want_again(here.database, one["platform"], [*accounts, *waiting])
     return _delivered(here, quiet=quiet)
 

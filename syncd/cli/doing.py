@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .asking import confirm
 from .deliveries import deliver_all
 from .documents import closed, name_of, next_command, plan_document, run_document
-from .failures import HELD, worst
+from .failures import BAD_DATA, HELD, worst
 from .output import counted, say, shown, write, write_json
 from .plans import MOST, print_plan
 from .progress import progress
@@ -82,8 +82,11 @@ def report_done(here: Installation, runs: Sequence[Run], *, as_json: bool) -> in
 
 
 def exit_code(run: Run) -> int:
-    """Return the exit code of one run: a guard holds it, or all is well."""
-    return HELD if run.state == "held" else 0
+    """Return the exit code of one run: a guard holds it, nothing of what a person asked for was done, or all is well."""
+    done = {state: run.counts.get(f"{state}_operations", 0) for state in ("applied", "detained", "failed")}
+    if run.state == "held" or (run.kind != "sync" and done["detained"] and not done["applied"]):
+        return HELD
+    return BAD_DATA if run.kind != "sync" and done["failed"] and not done["applied"] else 0
 
 
 def print_done(here: Installation, run: Run) -> None:

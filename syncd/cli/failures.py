@@ -14,6 +14,7 @@ PROGRAM = "syncd"
 """The name of the program in messages."""
 
 WRONG_USE = 64
+BAD_DATA = 65
 HELD = 3
 HAS_OPERATIONS = 2
 

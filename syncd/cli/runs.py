@@ -67,7 +67,9 @@ def runs(
                 one["connection"],
                 one["state"],
                 one["entries"],
-                " ".join(f"{sign}{one['counts'].get(name, 0)}" for sign, name in _SIGNS.items()),
+                f"as run {one['same_as']}"
+                if one["same_as"]
+                else " ".join(f"{sign}{one['counts'].get(name, 0)}" for sign, name in _SIGNS.items()),
                 one["actor"],
                 when(one["started_at"], zone),
             )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
 from ..connector import Connector, Context, Platform
-from ..logs import get_log
 from .checking import checked
 from .compiling import Draft
 from .connections import Parts, check_former_names, limits_of, options_of, tables_of, type_of
@@ -68,7 +67,11 @@ def _platform(draft: Draft, path: KeyPath, parts: Parts) -> PlatformSettings:
     declared = fields if isinstance(fields, Mapping) and fields else None
     side = of_platform(draft.document, draft.vocabulary, declared)
     for name, field in _fields_of(kind, str(path[1]), options).items():
-        if name not in table.map and field.attribute not in draft.vocabulary and not draft.document.incomplete:
+        if (
+            name not in table.map
+            and field.attribute not in draft.vocabulary
+            and not draft.document.incomplete
+        ):
             message = unknown("attribute", field.attribute, draft.vocabulary)
             draft.objection(path, f"field {name!r}: {message}")
     for place, enterprise in enumerate(table.enterprises or ()):
@@ -87,6 +90,13 @@ def _platform(draft: Draft, path: KeyPath, parts: Parts) -> PlatformSettings:
     )
 
 
+class _Unheard:
+    """The log of a platform that is made only to be asked for its fields."""
+
+    def __getattr__(self, _name: str) -> Callable[..., _Unheard]:
+        return lambda *_given, **_named: self
+
+
 def _fields_of(kind: type[Connector] | None, name: str, options: Any) -> Mapping[str, Any]:
     """Return the fields of a platform, which it may know only once it has its options."""
     if kind is None:
@@ -94,7 +104,7 @@ def _fields_of(kind: type[Connector] | None, name: str, options: Any) -> Mapping
     declared: Any = getattr(kind, "fields", None)
     if options is not None:
         try:
-            made = kind(options, Context(name, get_log(f"connector.{name}"), lambda _reference: ""))
+            made = kind(options, Context(name, _Unheard(), lambda _reference: ""))
             declared = made.fields if isinstance(made, Platform) else declared
         except Exception:  # noqa: BLE001 - a plugin's fault, or a secret that it wants: told when it is opened
             return declared if isinstance(declared, Mapping) else {}

@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import StoreError
 from .database import VERSION, Database, faults_of, open_reading
 
+_GAP = 1_000_000
 _TABLES = frozenset({"accounts", "connections", "operations", "runs"})
 
 
@@ -51,6 +52,8 @@ def restore(source: Path, target: Path, now: datetime) -> Path | None:
     fresh = target.with_name(f"{target.name}.restoring")
     _copy_checked(source, fresh)
     kept = _keep(target, now) if target.exists() else None
+    if kept is not None:
+        _count_on(fresh, kept)
     for suffix in ("-wal", "-shm"):  # of the old one: SQLite would take them for the new one's
         target.with_name(target.name + suffix).unlink(missing_ok=True)
     fresh.replace(target)
@@ -60,6 +63,22 @@ def restore(source: Path, target: Path, now: datetime) -> Path | None:
     finally:
         os.close(folder)
     return kept
+
+
+def _count_on(fresh: Path, kept: Path) -> None:
+    """Let new numbers begin behind those of the old database: platforms know accounts by them.
+
+    Of an old one that cannot be read nothing is known, so a wide gap is left.
+    """
+    try:
+        with closing(open_reading(kept)) as old:
+            numbers = dict(old.conn.execute("SELECT name, seq FROM sqlite_sequence"))
+    except sqlite3.Error:
+        numbers = {}
+    with closing(sqlite3.connect(fresh, isolation_level=None)) as conn:
+        for name, own in conn.execute("SELECT name, seq FROM sqlite_sequence").fetchall():
+            number = max(own, numbers[name]) if name in numbers else own + _GAP
+            conn.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (number, name))
 
 
 def _copy_checked(source: Path, fresh: Path) -> None:
