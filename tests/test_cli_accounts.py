@@ -1,6 +1,7 @@
 """``syncd accounts``, ``deliveries`` and ``verify``: what is stored of people, and what platforms have of them."""
 
 import json
+import os
 import sqlite3
 
 import cli_world
@@ -275,6 +276,42 @@ class TestVerify:
         assert ["different"] == [one["kind"] for one in document["platforms"][0]["differences"]]
         assert "platform phonebook: as it should be\n" == staffed.out("verify")
         assert "ada@acme.example" in file.read_text("utf-8")
+
+    def test_a_file_that_is_gone_is_denied_and_repair_makes_it_anew(self, staffed):
+        """Not one row is written before: whoever imports the file would take the others for gone."""
+        file = staffed.folder / "phonebook.csv"
+        before = file.read_text("utf-8")
+        file.unlink()
+        staffed.change(n2=("grace", "Grace", "Hopper", "hopper@acme.example"))
+        result = staffed.run("sync")
+
+        assert (77, False) == (result.exit_code, file.exists())
+        assert f"{file} was there and is gone; put it back" in result.stdout
+        staffed.out("verify", "--repair")
+        expected = before.replace("grace@acme.example", "hopper@acme.example")
+        assert sorted(expected.splitlines()) == sorted(file.read_text("utf-8").splitlines())
+        assert "platform phonebook: as it should be\n" == staffed.out("verify")
+
+    def test_repair_does_not_wait_for_its_reader(self, staffed):
+        file = staffed.folder / "phonebook.csv"
+        before = file.read_text("utf-8")
+        file.write_text(before.replace("ada@", "eve@"), "utf-8")
+        reader, writer = os.pipe()
+        os.close(reader)
+        result = staffed.process("verify", "--repair", capture_output=False, stdout=writer)
+        os.close(writer)
+
+        assert (141, before) == (result.returncode, file.read_text("utf-8"))
+
+    def test_what_repair_leaves_ends_with_65(self, staffed):
+        file = staffed.folder / "phonebook.csv"
+        text = file.read_text("utf-8")
+        file.write_text(text.replace("ada@", "eve@") + '"77","eve","","","yes"\n', "utf-8")
+        shown = staffed.out("verify", "--repair", code=65)
+
+        assert "  different  Ada Lovelace (ada)" in shown
+        assert "platform phonebook: 1 confirmed\n" in shown
+        assert "platform phonebook: 1 difference\n" in staffed.out("verify", code=65)
 
     def test_a_platform_that_cannot_be_asked(self, staffed):
         (staffed.folder / "phonebook.csv").unlink()

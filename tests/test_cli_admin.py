@@ -287,6 +287,14 @@ class TestDatabase:
         assert 0 == office.run("db", "backup", str(tmp_path / "copy.db"), "--force").exit_code
         assert [] == list(tmp_path.glob("*.partial"))
 
+    def test_a_backup_says_nothing_of_itself_unless_asked(self, office, tmp_path):
+        """The log is off unless a level is named."""
+        office.begin()
+
+        assert "" == office.process("db", "backup", str(tmp_path / "one.db")).stderr
+        told = office.process("--log-level", "info", "db", "backup", str(tmp_path / "two.db")).stderr
+        assert "database_backed_up" in told
+
     def test_a_backup_that_cannot_be_written_is_74(self, office, tmp_path):
         office.begin()
 

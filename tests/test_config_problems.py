@@ -1,14 +1,17 @@
 """Every problem of a configuration is told, all at once, with its place and its cure."""
 
 import tomllib
+from dataclasses import replace
+from typing import ClassVar
 
 import pytest
-from catalogs import CATALOG, HEAD, MAP, SMALL, SOURCE, problems_in, source, write_to
+from catalogs import CATALOG, HEAD, MAP, SMALL, SOURCE, File, problems_in, source, write_to
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
-from syncd import ConfigError
+from syncd import ConfigError, Field, Platform
 from syncd.config import load, wanted_plugins
 
 SECRET = "is secret, and sealed values come with a PBX platform, which is not available yet"
@@ -93,10 +96,58 @@ def test_a_problem_names_the_place_the_thing_and_the_cure(problems, text, expect
 
 
 def test_a_former_name_belongs_to_one_platform_only(problems):
-    platform = '[platform.{}]\ntype = "csv"\npath = "/x"\nformerly = "old"\n'
+    platform = '[platform.{0}]\ntype = "csv"\npath = "/{0}"\nformerly = "old"\n'
 
     assert ["syncd.toml:18: platform.q.formerly: 'old' is claimed by the platform 'p' already"] == problems(
         SMALL + platform.format("p") + platform.format("q")
+    )
+
+
+PLATFORM = '[platform.{}]\ntype = "csv"\npath = "{}"\n'
+
+
+def test_two_platforms_do_not_write_the_same_file(problems, tmp_path):
+    """However it is written, and whatever links lead there."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    text = (
+        SMALL + PLATFORM.format("p", f"{tmp_path}/out.csv") + PLATFORM.format("q", f"{tmp_path}/link/out.csv")
+    )
+
+    assert [
+        "syncd.toml:16: platform.q.path: 'out.csv' is the path of the platform 'p' as well; give each its own"
+    ] == problems(text)
+
+
+def test_a_platform_does_not_write_what_a_source_reads(problems):
+    text = HEAD + '[source.hq]\ntype = "csv"\npath = "/x"\n' + MAP + PLATFORM.format("p", "/y/../x")
+
+    assert [
+        "syncd.toml:12: platform.p.path: '/x' is the path of the source 'hq' as well; give each its own"
+    ] == problems(text)
+
+
+def test_a_field_of_a_platform_takes_an_attribute_that_there_is(tmp_path):
+    """Also where the fields depend on the options; what the platform's map fills is left alone."""
+
+    class Sheet(File):
+        def __init__(self, options, context):
+            super().__init__(options, context)
+            self.fields = {name: Field(name) for name in options.columns}
+
+    class Fixed(Platform):
+        fields: ClassVar = {"number": Field("extention")}
+
+        class Options(BaseModel):
+            pass
+
+    catalog = replace(CATALOG, platforms={"sheet": Sheet, "fixed": Fixed})
+    sheet = '[platform.p]\ntype = "sheet"\npath = "/x"\ncolumns = ["login", "emial", "Name"]\nmap = { Name = "login" }\n'
+
+    assert [
+        "syncd.toml:11: platform.p: field 'emial': there is no attribute 'emial'; did you mean 'email'?",
+        "syncd.toml:16: platform.q: field 'number': there is no attribute 'extention'; did you mean 'extension'?",
+    ] == problems_in(
+        tmp_path, write_to(tmp_path, SMALL + sheet + '[platform.q]\ntype = "fixed"\n'), catalog=catalog
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -31,6 +33,17 @@ def run(folder, *command):
     return ran.returncode, ran.stdout + ran.stderr
 
 
+def installed(folder, name):
+    """Write what an installation leaves beside the code, with the entry point of its pyproject.toml."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text())
+    info = folder / "src" / f"{name}-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name.replace('_', '-')}\nVersion: 0.1.0\n")
+    entries = project["project"]["entry-points"]["syncd"]
+    lines = [f"{word} = {value}\n" for word, value in entries.items()]
+    (info / "entry_points.txt").write_text("".join(["[syncd]\n", *lines]))
+
+
 class TestAGeneratedPlugin:
     def test_passes_its_own_tests(self, tmp_path):
         """As generated, nothing installed, warnings being errors."""
@@ -50,14 +63,7 @@ class TestAGeneratedPlugin:
     def test_is_loaded_by_syncd(self, tmp_path, monkeypatch):
         """With the entry point of its pyproject.toml, as an installation would write it."""
         write("acme_loaded", tmp_path)
-        project = tomllib.loads((tmp_path / "pyproject.toml").read_text())
-        info = tmp_path / "src" / "acme_loaded-0.1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text("Metadata-Version: 2.4\nName: acme-loaded\nVersion: 0.1.0\n")
-        entries = project["project"]["entry-points"]["syncd"]
-        (info / "entry_points.txt").write_text(
-            "[syncd]\n" + "".join(f"{name} = {value}\n" for name, value in entries.items())
-        )
+        installed(tmp_path, "acme_loaded")
         monkeypatch.syspath_prepend(str(tmp_path / "src"))
         plugins = load(["acme-loaded"], ["acme_loaded"])
         sys.modules.pop("acme_loaded")
@@ -65,6 +71,28 @@ class TestAGeneratedPlugin:
         assert () == plugins.failures
         assert "AcmeLoadedSource" == plugins.sources["acme-loaded"].__name__
         assert "AcmeLoadedPlatform" == plugins.platforms["acme-loaded"].__name__
+
+    def test_works_with_the_configuration_that_its_readme_shows(self, tmp_path):
+        write("acme_shown", tmp_path)
+        installed(tmp_path, "acme_shown")
+        (tmp_path / "accounts").mkdir()
+        (tmp_path / "people.txt").write_text("4711;Ada Lovelace;ada@acme.example\nend\n")
+        readme = (tmp_path / "README.md").read_text().partition("syncd.toml`:")[2].partition("##")[0]
+        text = textwrap.dedent(readme).replace("/srv", str(tmp_path))
+        (tmp_path / "syncd.toml").write_text(f'state_directory = "{tmp_path}/state"\n{text}')
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("SYNCD_")},
+            "PYTHONPATH": str(tmp_path / "src"),
+            "SYNCD_CONFIG": str(tmp_path / "syncd.toml"),
+        }
+        for code, *words in ((0, "check", "--connect"), (3, "sync"), (0, "apply", "1", "--yes")):
+            command = [sys.executable, "-c", "from syncd.cli import main; main()", *words]
+            ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            assert code == ran.returncode, ran.stdout + ran.stderr
+
+        (file,) = (tmp_path / "accounts").iterdir()
+        expected = {"login": "ada@acme.example", "name": "Ada Lovelace"}
+        assert expected == json.loads(file.read_text())["fields"]
 
     def test_has_all_its_files_filled_in(self, tmp_path):
         written = write("acme_badges", tmp_path / "new")

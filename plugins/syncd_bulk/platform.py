@@ -72,7 +72,9 @@ class OutputOptions(Strict):
 
 def columns_of(value: object) -> object:
     """Return ``columns`` (or ``attributes``) as a table of tables, from a list or a table of texts."""
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+        if twice := sorted({name for name in value if value.count(name) > 1}):
+            raise ValueError(f"names {', '.join(map(repr, twice))} twice; every name stands once")
         return {name: {"attribute": name} for name in value}
     if isinstance(value, Mapping):
         return {name: {"attribute": one} if isinstance(one, str) else one for name, one in value.items()}
@@ -185,6 +187,7 @@ class FilePlatform(Platform):
                 raise outcome.error
 
     def _deliver(self, deliveries: Sequence[Delivery]) -> Iterator[Outcome]:
+        self._refuse_lost(deliveries)
         known = self._known()
         batch = Batch(deliveries, self._made)
         with translated(self._path):
@@ -196,6 +199,25 @@ class FilePlatform(Platform):
             error = batch.errors.get(place)
             done = delivery.account.key if delivery.action == "add" else delivery.remote_id
             yield Outcome(delivery.id, delivery.remote_id if error else done, error)
+
+    def _refuse_lost(self, deliveries: Sequence[Delivery]) -> None:
+        """Raise Denied if the file is gone that accounts of ``deliveries`` have to be in.
+
+        Only what was asked to be delivered again has every field: that account is Gone, and added anew.
+        """
+        if any(self._relies_on_file(one) for one in deliveries):
+            with translated(self._path):
+                gone = not shape(self._path)
+            if gone:
+                raise Denied(
+                    f"{self._path} was there and is gone; put it back, "
+                    "or let `syncd verify --repair` make it anew"
+                )
+
+    def _relies_on_file(self, delivery: Delivery) -> bool:
+        if delivery.remote_id is None or delivery.action in {"add", "delete"}:
+            return False
+        return delivery.action == "update" or not self.fields.keys() <= delivery.changed
 
     def _merged(self, batch: Batch) -> Iterator[tuple[Stored | None, Stored | None]]:
         """Yield each row with what becomes of it, then the new ones."""

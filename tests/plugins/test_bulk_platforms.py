@@ -145,6 +145,7 @@ def test_a_deleted_account_is_gone_and_deleting_it_again_is_a_success(make):
 
 @pytest.mark.parametrize("verb", ["update", "disable", "enable"])
 def test_what_is_not_there_is_gone(make, verb):
+    make().add(account())
     with pytest.raises(Gone):
         getattr(make(), verb)("9", account("9"), *([frozenset({"cn"})] if verb == "update" else []))
 
@@ -320,6 +321,41 @@ def test_the_rights_are_0600_unless_told_otherwise(tmp_path):
     assert 0o640 == stat.S_IMODE((tmp_path / "out.ldif").stat().st_mode)
 
 
+@pytest.mark.parametrize("verb", ["update", "disable", "enable"])
+def test_a_file_that_is_gone_is_not_taken_for_an_empty_one(make, tmp_path, verb):
+    """Not even the additions of the same batch are written."""
+    platform = make()
+    platform.add(account())
+    for file in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        file.unlink()
+
+    for one in (platform, make()):
+        with pytest.raises(
+            Denied, match="was there and is gone; put it back, or let `syncd verify --repair`"
+        ):
+            deliver(one, add(account("2")), (verb, 1, "1", account(cn="B"), frozenset({"cn"})))
+    assert [] == [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_what_is_delivered_again_in_full_is_gone_with_its_file_and_can_be_added(make):
+    everything = frozenset(FIELDS)
+
+    assert [(0, "1", "Gone"), (1, "2", "Gone")] == deliver(
+        make(),
+        ("enable", 1, "1", account(), everything),
+        ("disable", 1, "2", account("2", enabled=False), everything),
+    )
+    make().add(account())
+    assert ["1"] == list(listed(make()))
+
+
+@pytest.mark.parametrize("make_one", [csv_platform, ldif_platform])
+def test_a_name_stands_once_in_a_list_of_columns(tmp_path, make_one):
+    name = "columns" if make_one is csv_platform else "attributes"
+    with pytest.raises(ValidationError, match="names 'uid' twice; every name stands once"):
+        make_one(tmp_path, **{name: ["uid", "cn", "uid"]})
+
+
 def test_a_missing_folder_is_unavailable_and_not_an_empty_file(make, tmp_path):
     platform = make()
     platform.add(account())
@@ -397,6 +433,8 @@ def test_any_history_leaves_what_was_delivered(make, tmp_path, history, cut):
             model[key] = (enabled, value)
         elif key in model:
             model[key] = ({"update": model[key][0], "disable": False, "enable": True}[action], value)
+    make().add(account("0"))
+    model["0"] = (True, "Ada")
     for at in range(0, len(steps), cut):
         deliver(make(), *steps[at : at + cut])
 
