@@ -157,6 +157,26 @@ def test_another_plan_supersedes_the_old_one_and_its_approval():
     assert ["a", "b"] == sorted(site.linked())
 
 
+def test_a_new_plan_supersedes_whatever_is_open_of_its_connection():
+    """The held plan as well as the undo that somebody only looked at."""
+    site = Site(hq={"detain": "always"})
+    site.hire("a", "b")
+    done = site.approve(site.plan())
+    site.world().change("a", sn="Changed")
+    held = site.plan()
+    undo = plan_undo(site.here, done.id)
+    assert ("held", "planned") == (site.run(held.id).state, undo.state)
+    assert held.id == site.sync().id
+    site.world().change("b", sn="Changed")
+
+    new = site.sync()
+
+    assert "superseded" == site.run(held.id).state == site.run(undo.id).state
+    assert [(new.id,)] == site.rows("SELECT id FROM runs WHERE state IN ('planned','held')")
+    with pytest.raises(SyncdError, match=f"the open run is {new.id}"):
+        site.approve(undo)
+
+
 def test_an_approval_names_the_plan_and_what_it_overrides():
     site = Site(hq={"detain": "always"})
     site.hire("a")
@@ -1695,6 +1715,22 @@ def test_a_key_is_not_taken_from_one_whose_own_change_is_stale(monkeypatch, chun
     ] == site.told(run)
     assert "key_taken" == site.open_one("a").faults[-1][0]
     assert site.claimed() == site.taken()
+
+
+def test_a_collision_that_was_discarded_is_not_asked_again_until_it_is_another():
+    site = Site(hq={"match": []})
+    site.hire("a", "b", uid="Same")
+    site.hire("c")
+    site.sync()
+    queue.discard(site.here, [one.id for one in site.operations()])
+
+    for _ in range(2):
+        assert [] == site.operations(site.sync())
+    site.hire("d", uid="SAME")
+
+    assert [("a", "add", "detained"), ("b", "add", "detained"), ("d", "add", "detained")] == (
+        site.told(site.sync())
+    )
 
 
 # --- undo ---

@@ -226,6 +226,20 @@ def test_what_a_person_decides_is_done_as_a_whole_or_still_to_be_decided(mode, v
 
 
 @MODES
+def test_a_release_that_was_cut_short_is_not_lost_where_only_changes_are_read(mode):
+    """The entry is not read again: what a person released is done, or is still to be released."""
+    site = prepared(type="memory-delta")
+    site.sync()
+    asked = site.open_one("p6").id
+
+    for again in every_call(site, mode, lambda site: queue.release(site.here, [asked])):
+        again.sync()
+        if [one for one in again.operations() if one.anchor == "p6"]:
+            queue.release(again.here, [again.open_one("p6").id])
+        assert "asked" == again.person("p6").attributes["phone"]
+
+
+@MODES
 def test_an_undo_that_fails_at_any_call_is_applied_or_planned_again(monkeypatch, mode):
     monkeypatch.setattr(applying, "CHUNK", 3)
     site = prepared()

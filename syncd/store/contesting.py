@@ -35,12 +35,31 @@ def contest_keys(staging: Staging) -> None:
     if not conn.execute("SELECT 1 FROM temp.claims WHERE gain = 1 LIMIT 1").fetchone():
         return
     conn.execute("CREATE INDEX IF NOT EXISTS temp.claims_key ON claims (attribute, folded)")
-    while True:
-        faults = [*_wanted_twice(staging), *_held_elsewhere(staging)]
-        if not faults:
-            return
+    faults = [*_wanted_twice(staging), *_held_elsewhere(staging)]
+    while faults:
+        hoping = _hoping(staging, {operation for operation, _, _ in faults})
         for operation, attribute, message in faults:
             hold(staging, [operation], Fault("key_taken", attribute, message, "detained"))
+        faults = hoping
+
+
+def _hoping(staging: Staging, operations: set[int]) -> list[tuple[int, str, str]]:
+    """Return those who want what these operations would have let go, and are not among them."""
+    found: list[tuple[int, str, str]] = []
+    for operation in sorted(operations):
+        rows = staging.conn.execute(
+            "SELECT c.operation, c.attribute, c.folded, o.account FROM operations o"
+            " JOIN temp.claims f ON f.operation = o.id AND f.gain = 0"
+            " JOIN temp.claims c ON c.attribute = f.attribute AND c.folded = f.folded AND c.gain = 1"
+            " WHERE o.id = ? AND o.account <> (SELECT account FROM operations WHERE id = c.operation)",
+            (operation,),
+        )
+        found += [_belongs(*row) for row in rows if row[0] not in operations]
+    return sorted(found)
+
+
+def _belongs(operation: int, attribute: str, folded: str, account: int) -> tuple[int, str, str]:
+    return operation, attribute, f"{attribute} {folded!r} belongs to account {account}"
 
 
 def _wanted_twice(staging: Staging) -> list[tuple[int, str, str]]:
@@ -72,13 +91,10 @@ def _held_elsewhere(staging: Staging) -> list[tuple[int, str, str]]:
         " WHERE c.gain = 1 AND k.account <> o.account AND NOT EXISTS"
         " (SELECT 1 FROM temp.claims f JOIN operations g ON g.id = f.operation WHERE f.gain = 0"
         "   AND f.attribute = c.attribute AND f.folded = c.folded AND g.account = k.account AND g.state = 'planned')"
-        " ORDER BY c.operation",
+        " ORDER BY c.operation, c.attribute, c.folded",
         (staging.enterprise,),
     ).fetchall()
-    return [
-        (operation, attribute, f"{attribute} {folded!r} belongs to account {account}")
-        for operation, attribute, folded, account in rows
-    ]
+    return [_belongs(*row) for row in rows]
 
 
 def allocate(staging: Staging) -> list[tuple[str, str, str]]:

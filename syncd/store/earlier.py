@@ -51,12 +51,17 @@ def keep_open(staging: Staging) -> int:
 
     Ours counts where the other waits: in a run that is held, as nobody has agreed to it, and when it is due.
     """
+    names = {"run": staging.run, "connection": staging.connection}
+    others = "o.connection = :connection AND o.state IN ('detained','failed','waiting') AND o.run <> :run"
+    if not staging.conn.execute(
+        f"SELECT 1 FROM operations o INDEXED BY operations_open WHERE {others} LIMIT 1", names
+    ).fetchone():
+        return 0
     rows = staging.conn.execute(
         "SELECT o.id, n.id, o.state = 'waiting' AND (n.state = 'planned' OR r.state = 'held')"
-        " FROM operations o INDEXED BY operations_open JOIN runs r ON r.id = o.run"
-        " JOIN operations n ON n.run = ? AND n.anchor = o.anchor AND n.digest = o.digest"
-        " WHERE o.connection = ? AND o.state IN ('detained','failed','waiting') AND o.run <> n.run",
-        (staging.run, staging.connection),
+        " FROM operations n CROSS JOIN operations o INDEXED BY operations_open ON o.anchor = n.anchor"
+        f" CROSS JOIN runs r ON r.id = o.run WHERE n.run = :run AND o.digest = n.digest AND {others}",
+        names,
     ).fetchall()
     kept = 0
     for old, new, ours in rows:

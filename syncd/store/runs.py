@@ -178,14 +178,13 @@ def clean_up(database: Database, now: str) -> list[int]:
     return [run for (run,) in rows]
 
 
-def open_run(database: Database, connection: int | None, *, other_than: int = 0) -> Run | None:
+_OPEN = "state IN ('planned','held','applying')"
+
+
+def open_run(database: Database, connection: int | None) -> Run | None:
     """Return the connection's run that is planned, held or being applied, if there is one."""
-    row = database.conn.execute(
-        f"SELECT {_RUN} FROM runs WHERE connection IS ? AND id <> ?"
-        " AND state IN ('planned','held','applying') ORDER BY id DESC LIMIT 1",
-        (connection, other_than),
-    ).fetchone()
-    return None if row is None else _run(row)
+    found = runs(database, f"connection IS ? AND {_OPEN}", (connection,), 1)
+    return found[0] if found else None
 
 
 def ready(
@@ -199,21 +198,22 @@ def ready(
 ) -> Run:
     """End the reading of a run: planned, held, or ended because the very same plan is open already.
 
-    All in one transaction: the old open run is superseded in the moment in which this one is ready.
+    All in one transaction: what was open is superseded in the moment in which this one is ready.
     """
     database, run = staging.database, staging.run
     held = any(one.scope == "run" for one in objections)
     with database.transaction() as conn:
-        old = open_run(database, staging.connection, other_than=run)
+        others = runs(database, f"connection IS ? AND id <> ? AND {_OPEN}", (staging.connection, run), -1)
+        old = next((one for one in others if _is_same(one, settled, objections, scope)), None)
         _detain(staging, objections)
         _refresh(staging, settled, held=held, now=now)
-        if old is not None and _is_same(old, settled, objections, scope):
+        if old is not None:
             conn.execute("DELETE FROM operations WHERE run = ?", (run,))
             state, same_as = "ended", old.id
         else:
             state, same_as = ("held" if held else "planned"), None
-            if old is not None:
-                supersede(conn, old.id, now)
+            for other in others:
+                supersede(conn, other.id, now)
             supersede_outdated(staging, now, complete=settled.complete)
         checkpoint = staging.checkpoint
         conn.execute(
@@ -225,7 +225,7 @@ def ready(
                 json.dumps(objections), same_as, run,
             ),
         )  # fmt: skip
-    ended = run_of(database, old.id if same_as and old else run)
+    ended = run_of(database, same_as or run)
     assert ended is not None  # noqa: S101 - it was just written
     return ended
 

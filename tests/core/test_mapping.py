@@ -1,7 +1,5 @@
 """From entries to records: what a rule makes, what is a fault, and what is left alone."""
 
-
-
 from __future__ import annotations
 
 import copy

@@ -1,7 +1,5 @@
 """``e164``: what is certainly a public number becomes E.164, and nothing else does."""
 
-
-
 from __future__ import annotations
 
 import subprocess

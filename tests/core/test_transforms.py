@@ -1,7 +1,5 @@
 """The built-in transforms: what they make, that they are total and pure, and that their page is true."""
 
-
-
 from __future__ import annotations
 
 import json

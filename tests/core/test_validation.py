@@ -1,7 +1,5 @@
 """The rules of a finished record, and a platform's demands on its fields."""
 
-
-
 from __future__ import annotations
 
 import json
