@@ -2281,3 +2281,52 @@ def test_an_account_tells_who_says_what_of_it_and_who_won():
     assert {one.attribute: one.value for one in told.values() if one.value} == site.people()[
         account
     ].attributes
+
+
+def test_who_adopts_a_leaver_says_what_the_account_says():
+    """What the source that has lost them said of them counts no more."""
+    site = Site(hq={"adopt": True}, lab=LAB)
+    site.hire("a", "other", sn="Then")
+    site.sync()
+    site.fire("a")
+    site.sync()
+    site.hire("x", source="lab", uid="a", sn="Now")
+
+    site.sync("lab")
+
+    assert site.person("x", "lab").active
+    assert {"login": "a", "last_name": "Now"} == site.person("a").attributes
+
+
+def test_a_second_entry_of_a_source_is_not_linked_to_an_account_that_has_one():
+    """Though both of them were released, and neither would change anything."""
+    site = Site(hq={}, lab={"match": ["login", "email"]})
+    site.hired(2)
+    site.hire("x", source="lab", uid="p000", mail="", sn="")
+    site.hire("y", source="lab", uid="", mail="p000@acme.example", sn="")
+    site.sync("lab")
+    first, second = (site.open_one(anchor).id for anchor in "xy")
+    queue.release(site.here, [first])
+
+    queue.release(site.here, [second])
+
+    assert ["x"] == list(site.linked("lab"))
+    message = f"account {site.person('p000').id} is linked to x by now"
+    assert message == site.open_one("y").faults[-1][2]
+
+
+def test_a_login_that_a_platform_has_not_let_go_belongs_to_nobody_who_could_be_found_by_it():
+    site = Site(
+        top={"platform": {"phones": {"type": "memory"}}}, hq={"leavers": {**AT_ONCE, "missing": "delete"}}
+    )
+    site.hired(2)
+    deleted = site.person("p000").id
+    site.fire("p000")
+    site.sync()
+    assert 2 == site.value("SELECT COUNT(*) FROM keys WHERE releasing = ?", deleted)
+    site.hire("new", uid="p000", mail="p000@acme.example")
+
+    run = site.sync()
+
+    assert [("new", "add", "applied")] == site.told(run)
+    assert deleted != site.person("new").id
