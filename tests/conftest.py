@@ -4,7 +4,10 @@ import os
 
 from hypothesis import settings
 
-settings.register_profile("syncd", deadline=None, print_blob=True)
+# The same examples every time, so that a change is judged by what it changes; SYNCD_EXPLORE=1 looks for new ones.
+settings.register_profile(
+    "syncd", deadline=None, print_blob=True, derandomize="SYNCD_EXPLORE" not in os.environ
+)
 settings.load_profile("syncd")
 
 os.umask(0o077)

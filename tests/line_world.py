@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -108,6 +109,16 @@ class Site:
         """Let the process end and another one begin."""
         self.database.close()
         self.open()
+
+    def copied(self) -> Site:
+        """Return the site as another process finds it: with what is committed, and nothing else of it.
+
+        The database of this one has to be in memory, and stays as it is.
+        """
+        again = copy(self)
+        again.open()
+        self.database.conn.backup(again.database.conn)
+        return again
 
     @property
     def here(self) -> Installation:

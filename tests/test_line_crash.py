@@ -93,15 +93,6 @@ def prepared(**hq):
     return site
 
 
-def copied(site):
-    """Let the site go on in another process: over what is committed, and nothing else of it."""
-    again = object.__new__(Site)
-    again.__dict__.update(site.__dict__)
-    again.open()
-    site.database.conn.backup(again.database.conn)
-    return again
-
-
 def picture(site):
     """Return what has to be the same in the end: everything but the numbers and the times."""
     people_by_anchor = {anchor: person[1:] for anchor, person in site.linked().items()}
@@ -120,7 +111,7 @@ def sorted_open(site):
 
 def broken(site, nth, mode, work):
     """Do some work whose nth call fails; return the site of the next process, and if there was such a call."""
-    again = copied(site)
+    again = site.copied()
     failing = again.database.conn = Failing(again.database.conn, nth, mode)
     with contextlib.suppress(Killed, StoreError, sqlite3.OperationalError):
         work(again)
@@ -129,7 +120,7 @@ def broken(site, nth, mode, work):
         assert not failing.real.in_transaction
         return again, failing.failed
     failing.real.rollback()
-    following = copied(again)
+    following = again.copied()
     again.database.close()
     return following, failing.failed
 
@@ -161,7 +152,7 @@ MODES = pytest.mark.parametrize("mode", ["failed", "survived", "committed", "kil
 def test_a_read_that_fails_at_any_call_ends_where_one_ends_that_does_not(monkeypatch, mode):
     monkeypatch.setattr(applying, "CHUNK", 3)
     site = prepared()
-    clean = copied(site)
+    clean = site.copied()
     clean.sync()
     clean.sync()
     expected = picture(clean)
@@ -264,13 +255,13 @@ def test_failures_one_after_another_do_no_more_harm_than_one(monkeypatch):
     """The process that is to clean up is killed as well, and the next one, and then one is left alone."""
     monkeypatch.setattr(applying, "CHUNK", 3)
     site = prepared()
-    clean = copied(site)
+    clean = site.copied()
     clean.sync()
     clean.sync()
     expected = picture(clean)
     chance = random.Random(7)
     for _ in range(60):
-        again = copied(site)
+        again = site.copied()
         for _ in range(chance.randrange(1, 5)):
             again, _ = broken(again, chance.randrange(1, 140), chance.choice(["failed", "killed"]), Site.sync)
         healed(again)
