@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -21,8 +22,12 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def _take_terminal():
-    """Make the terminal the process's own, so that it sends it interrupts."""
+    """Make the terminal the process's own, so that it sends it interrupts, and let them through.
+
+    What runs in the background of a script is born with interrupts ignored, and so are its children.
+    """
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Terminal:
