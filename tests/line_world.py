@@ -254,6 +254,13 @@ def check_books(site):
         " AND r.state NOT IN ('planned','held')"
     )
     assert [] == site.rows("SELECT account FROM links GROUP BY connection, account HAVING COUNT(*) > 1")
+    assert [] == site.rows(
+        "SELECT r.account FROM remotes r JOIN accounts a ON a.id = r.account WHERE r.wanted <> a.revision"
+    )
+    for platform in site.settings.platforms:
+        assert site.rows("SELECT id FROM accounts ORDER BY id") == site.rows(
+            "SELECT account FROM remotes WHERE platform = ? ORDER BY account", platform
+        )
     assert 1 >= len(site.rows("SELECT id FROM runs WHERE kind = 'sync' AND state IN ('planned','held')"))
     check_journal(site)
 

@@ -193,6 +193,23 @@ def test_an_approval_names_the_plan_and_what_it_overrides():
     assert [("apply", "ada")] == site.rows("SELECT verb, who FROM decisions")
 
 
+def test_an_approval_does_not_override_what_detains_removals():
+    """Those have to be released one by one."""
+    site = Site(hq={"detain": "first-run", "limits": {**UNLIMITED, "remove": {"count": 0}}})
+    site.hire("a", "b")
+    site.approve(site.plan())
+    site.fire("a")
+    site.configure(hq={"detain": "always", "limits": {**UNLIMITED, "remove": {"count": 0}}})
+    site.hire("c")
+    run = site.plan()
+    assert {"detain-always", "too-many-removals"} == {one.code for one in run.objections}
+
+    ended = site.approve(run)
+
+    assert ["detain-always"] == ended.approved["overrides"]
+    assert [("a", "disable", "detained"), ("c", "add", "applied")] == site.told(run)
+
+
 def test_a_changed_mapping_reads_everybody_anew_and_the_same_values_make_no_operation():
     site = Site()
     site.hired(5)

@@ -25,7 +25,11 @@ from syncd.store import applying
 from syncd.store.database import faults_of
 
 TESTS = Path(__file__).parent
-DESK = {"template": {"desk": {"allocate": {"extension": "100-199"}}}, "role": {"sales": {"template": "desk"}}}
+DESK = {
+    "template": {"desk": {"allocate": {"extension": "100-199"}}},
+    "role": {"sales": {"template": "desk"}},
+    "platform": {"phones": {"type": "memory"}},
+}
 ASKS = {**PLAIN["map"], "phone": {"from": "tel", "policy": "detain"}}
 HQ = {"leavers": {**AT_ONCE, "delete_after": "1d"}, "role": "sales", "map": ASKS, "adopt": True}
 
@@ -309,6 +313,7 @@ def large(folder):
 
 
 def test_a_process_that_is_killed_at_any_moment_leaves_what_the_next_one_can_finish(tmp_path, monkeypatch):
+    """Twenty-five of them, each at another moment of reading, planning or applying."""
     monkeypatch.setattr(applying, "CHUNK", 10)
     start = tmp_path / "start"
     start.mkdir()
@@ -319,7 +324,7 @@ def test_a_process_that_is_killed_at_any_moment_leaves_what_the_next_one_can_fin
     long = time.perf_counter() - begun
     clean.sync()
     expected = picture(clean)
-    chance, killed = random.Random(11), 0
+    chance, killed, number = random.Random(11), 0, 0
     command = [sys.executable, "-c", "import test_line_crash; test_line_crash.nursery()"]
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     with subprocess.Popen(
@@ -330,7 +335,8 @@ def test_a_process_that_is_killed_at_any_moment_leaves_what_the_next_one_can_fin
         text=True,
         env=environment,
     ) as parent:
-        for number in range(25):
+        while killed < 25:
+            number += 1
             folder = tmp_path / f"killed{number}"
             shutil.copytree(start, folder)
             parent.stdin.write(f"{folder}\n")
@@ -340,7 +346,11 @@ def test_a_process_that_is_killed_at_any_moment_leaves_what_the_next_one_can_fin
             time.sleep(chance.random() * long)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(child), signal.SIGKILL)
-            killed += -signal.SIGKILL == int(parent.stdout.readline())
+            status = int(parent.stdout.readline())
+            assert status in (0, -signal.SIGKILL)
+            if status == 0:
+                long *= 0.8  # it was quicker than the first one
+            killed += status != 0
             site = copied_folder(folder, folder)
             assert [] == faults_of(site.database)
             healed(site)
@@ -350,7 +360,6 @@ def test_a_process_that_is_killed_at_any_moment_leaves_what_the_next_one_can_fin
             site.database.close()
         parent.stdin.close()
         assert 0 == parent.wait(10)
-    assert 10 < killed
 
 
 def copied_folder(source, folder):

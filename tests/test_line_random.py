@@ -57,12 +57,13 @@ class Companies(RuleBasedStateMachine):
         kind=st.sampled_from(["memory", "memory-delta"]),
         match=st.sampled_from([["login"], ["login", "email"], []]),
         chunk=st.sampled_from([1, 3, 5000]),
+        platforms=st.sampled_from([{}, {"platform": {"phones": {"type": "memory"}}}]),
     )
-    def begin(self, fate, kind, match, chunk):
+    def begin(self, fate, kind, match, chunk, platforms):
         applying.CHUNK = chunk
         leavers = {"reads": 2, "after": "2h", "removed": fate, "missing": fate}
         rules = {"last_name": {"required": True}}
-        self.site = Site(hq={"type": kind, "match": match, "leavers": leavers, "rules": rules})
+        self.site = Site(top=platforms, hq={"type": kind, "match": match, "leavers": leavers, "rules": rules})
         self.world = self.site.world()
         self.gone = {}
         self.accounts = {}

@@ -252,7 +252,7 @@ def approve(here: Installation, number: int, *, why: str | None = None, plan_has
         raise SyncdError(f"run {number} is {run.state} and cannot be applied{hint}")
     if plan_hash is not None and not (run.plan_hash or "").startswith(plan_hash):
         raise SyncdError(f"run {number} has the plan {run.plan_hash}, which does not begin with {plan_hash}")
-    overrides = sorted({one.code for one in run.objections})
+    overrides = sorted({one.code for one in run.objections if one.scope == "run"})
     closed = [code for code in overrides if code in ("plugin-missing", "reviewer-failed")]
     if closed:
         raise SyncdError(
