@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import cli_world
 import pytest
 
-pytest_plugins = ("cli_world",)
+office = cli_world.office
 
 
 @pytest.fixture
