@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from ..guard import Limits
 from ..mapping import AttributeMapping
-from ..model import VOCABULARY, Role, Template, Value, Vocabulary
+from ..model import VOCABULARY, Role, Template, Vocabulary
 from ..planning import Terms
 from ..validation import Check
 
@@ -97,11 +97,3 @@ class Settings:
 
     plain: Mapping[str, Any] = field(default_factory=dict)
     """Every effective value by dotted path, secrets' references included, for ``config show``."""
-
-
-def location_of(settings: Settings, value: Value) -> str | None:
-    """Return the configured location whose list holds ``value`` (or whose name it is), if any."""
-    for name, values in settings.locations.items():
-        if value == name or value in values:
-            return name
-    return None

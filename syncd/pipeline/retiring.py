@@ -13,8 +13,8 @@ from dataclasses import replace
 from ..errors import SyncdError
 from ..guard import Limits
 from ..logs import get_log
-from ..model import Operation, Standing
-from ..planning import Leavers, Terms, departure, operation
+from ..model import Operation
+from ..planning import Leavers, Terms, departure, parting
 from ..store import runs
 from ..store.keeping import forget, forgetting, obstacles
 from ..store.retirement import retire_connection
@@ -99,7 +99,7 @@ def _departures(here: Installation, connection: Connection) -> Iterator[Operatio
             one = None
             if not standing.deleted:
                 one = departure(standing, "removed", terms, here.settings.vocabulary, protected, due=True)
-            yield one if one is not None else _parting(standing)
+            yield one if one is not None else parting(standing)
 
 
 def _terms(here: Installation, connection: Connection) -> Terms:
@@ -108,23 +108,6 @@ def _terms(here: Installation, connection: Connection) -> Terms:
     if settings is None or settings.enterprise != connection.enterprise:
         return Terms(leavers=Leavers(removed="disable"))
     return replace(settings.terms, operations=Terms().operations)
-
-
-def _parting(standing: Standing) -> Operation:
-    """End a link and nothing else: the account keeps what it has."""
-    return operation(
-        anchor=standing.anchor,
-        kind="update",
-        account=standing.account,
-        link=standing.link,
-        link_action="end",
-        before={},
-        after={},
-        enabled=standing.enabled,
-        owner=standing.owner,
-        account_kind=standing.kind,
-        seen=standing.revision,
-    )
 
 
 def erase(here: Installation, account: int) -> dict[str, int]:

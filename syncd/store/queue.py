@@ -156,9 +156,3 @@ def decisions(database: Database, where: str = "1", values: Sequence[Any] = ()) 
         values,
     )
     return [Decision._make(row) for row in rows]
-
-
-def end_decision(database: Database, number: int, at: str) -> None:
-    """End a decision: what it kept away may be proposed again."""
-    with database.transaction() as conn:
-        conn.execute("UPDATE decisions SET ended_at = ? WHERE id = ? AND ended_at IS NULL", (at, number))

@@ -15,8 +15,6 @@ from .earlier import supersede_outdated
 from .settling import Settled
 from .staging import Staging
 
-OPEN = ("reading", "planned", "held", "applying")
-
 
 class Run(NamedTuple):
     """One row of the journal."""
