@@ -98,8 +98,8 @@ class Connector:
 class Source(Connector):
     """Where people come from."""
 
-    incremental: ClassVar[bool] = False
-    """True if ``read`` with a cursor yields only what has changed since."""
+    incremental: bool = False
+    """True if ``read`` with a cursor yields only what has changed since; options may decide it."""
 
     selected: tuple[str, ...] = ()
     """The attributes that the mapping uses, in the spelling of the configuration; see ``select``."""

@@ -1,4 +1,4 @@
-"""The one module that knows ldap3: TLS, bind, filters and requests come from it, the reading does not.
+"""What comes from ldap3: TLS, bind and requests (and the parser in ``filters``); the reading does not.
 
 ldap3's own paged search ends without a word when the server cuts it short (a size or time limit, a referral,
 a lost control), and decodes every value twice. So ``paging`` asks and judges, and ``wire`` reads.
@@ -8,72 +8,45 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from ldap3 import ANONYMOUS, BASE, DEREF_NEVER, LEVEL, NONE, SIMPLE, SUBTREE, SYNC, Connection, Server, Tls
-from ldap3.core.exceptions import LDAPExceptionError, LDAPInvalidFilterError, LDAPStartTLSError
-from ldap3.operation.search import FilterNode, parse_filter, search_operation
+from ldap3.core.exceptions import LDAPExceptionError, LDAPStartTLSError
+from ldap3.operation.search import search_operation
 from ldap3.utils.asn1 import encode
 
 from syncd import ConnectorError, Denied, Unavailable
 
 from .failures import failure
-from .options import ATTRIBUTE, Options
+from .options import Options
 
 ACTIVE_DIRECTORY = {"1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1851"}
 """What Active Directory, and its Lightweight Directory Services, call themselves in supportedCapabilities."""
 WHO_AM_I = "1.3.6.1.4.1.4203.1.11.3"
+NO_SUCH_OBJECT, NO_RIGHTS = 32, 50
+
+
+Scope: TypeAlias = Literal["base", "one", "subtree"]
+"""What of a tree a search is about: the entry itself, those right below it, or it and everything below."""
+
+_LEVELS: Mapping[Scope, str] = {"base": BASE, "one": LEVEL, "subtree": SUBTREE}
 
 
 class Root(NamedTuple):
-    """What a server says of itself. ``label`` is for people; ``identity``: it can say who is bound."""
+    """What a server says of itself.
 
-    kind: Literal["ad", "389", "other", "unknown"]
+    ``label`` is for people; ``identity``: it can say who is bound; ``contexts`` are the names that its
+    databases begin with; ``controls`` are the OIDs of what it can be asked for.
+    """
+
+    kind: Literal["ad", "389", "openldap", "other", "unknown"]
     label: str
     identity: bool
-
-
-def escape_filter(value: str) -> str:
-    """Return a value as it is written inside a filter (RFC 4515, section 3).
-
-    White space is escaped too: ldap3 would take it away at both ends.
-    """
-    return "".join(
-        "".join(f"\\{octet:02x}" for octet in character.encode())
-        if character in "*()\\\x00" or character.isspace()
-        else character
-        for character in value
-    )
-
-
-def check_filter(text: str) -> None:
-    """Raise ValueError if ``text`` is no filter; needs no server."""
-    try:
-        root = parse_filter(
-            text, None, auto_escape=False, auto_encode=False, validator=None, check_names=False
-        )
-    except LDAPInvalidFilterError as error:
-        example = "(&(objectClass=person)(mail=*))"
-        raise ValueError(f"{text!r} is no LDAP filter ({error}); it looks like {example}") from error
-    _check_nodes(root, text)
-
-
-def _check_nodes(node: FilterNode, text: str) -> None:
-    assertion = node.assertion or {}
-    name = assertion.get("attr")
-    if name is not False and name is not None and not ATTRIBUTE.fullmatch(name):
-        raise ValueError(f"{text!r} is no LDAP filter: {name!r} is no name of an attribute")
-    for part in ("value", "initial", "final", "any"):
-        values = assertion.get(part) or []
-        for value in values if isinstance(values, list) else [values]:
-            for escaped in value.split(b"\\")[1:]:
-                if len(escaped) < 2 or any(octet not in b"0123456789abcdefABCDEF" for octet in escaped[:2]):
-                    raise ValueError(f"{text!r} is no LDAP filter: write a backslash as \\5c")
-    for inner in node.elements:
-        _check_nodes(inner, text)
+    contexts: tuple[str, ...] = ()
+    controls: frozenset[str] = frozenset()
 
 
 class _CheckedTls(Tls):  # type: ignore[misc]
@@ -245,25 +218,39 @@ def _bind(connection: Connection, url: str, options: Options) -> None:
         raise failure(result["result"], result["message"], f"{url}: bind as {who}")
 
 
-def _root(connection: Connection, url: str) -> Root:
+ROOT = (
+    "objectClass",
+    "vendorName",
+    "vendorVersion",
+    "supportedCapabilities",
+    "supportedExtension",
+    "supportedControl",
+    "namingContexts",
+)
+
+
+def _root(session: Session) -> Root:
     """Ask what kind of server it is."""
-    names = ["objectClass", "vendorName", "vendorVersion", "supportedCapabilities", "supportedExtension"]
-    with _translated(f"{url}: root DSE"):
-        connection.search("", "(objectClass=*)", BASE, DEREF_NEVER, attributes=names)
-        found = [part for part in connection.response or [] if part["type"] == "searchResEntry"]
-        told = {name.lower(): values for name, values in found[0]["raw_attributes"].items()} if found else {}
-    texts = {
-        name: [value.decode("utf-8", "replace") for value in told.get(name.lower(), ())] for name in names
+    told = session.entry("", *ROOT)
+    found = {
+        name: tuple(v.decode("utf-8", "replace") for v in values) for name, values in (told or {}).items()
     }
+    texts = {name: found.get(name.lower(), ()) for name in ROOT}
     label = " ".join(texts["vendorName"][:1] + texts["vendorVersion"][:1])
-    identity = WHO_AM_I in texts["supportedExtension"]
+    kind: Literal["ad", "389", "openldap", "other", "unknown"] = "other" if told is not None else "unknown"
     if ACTIVE_DIRECTORY & set(texts["supportedCapabilities"]):
-        return Root("ad", f"Active Directory ({label})" if label else "Active Directory", identity)
-    if "389" in label:
-        return Root("389", label, identity)
-    if "OpenLDAProotDSE" in texts["objectClass"]:
-        return Root("other", "OpenLDAP", identity)
-    return Root("other" if found else "unknown", label or "a server that does not name its maker", identity)
+        kind, label = "ad", f"Active Directory ({label})" if label else "Active Directory"
+    elif "389" in label:
+        kind = "389"
+    elif "OpenLDAProotDSE" in texts["objectClass"]:
+        kind, label = "openldap", "OpenLDAP"
+    return Root(
+        kind,
+        label or "a server that does not name its maker",
+        WHO_AM_I in texts["supportedExtension"],
+        texts["namingContexts"],
+        frozenset(texts["supportedControl"]),
+    )
 
 
 class Session:
@@ -271,8 +258,8 @@ class Session:
 
     def __init__(self, connection: Connection, url: str) -> None:
         self.url = url
-        self.root = _root(connection, url)
         self._connection = connection
+        self.root = _root(self)
 
     @property
     def socket(self) -> socket.socket:
@@ -287,14 +274,40 @@ class Session:
         """End the connection; never raises."""
         _drop(self._connection)
 
+    def entry(
+        self, name: str, *attributes: str, controls: tuple[str, ...] = ()
+    ) -> dict[str, list[bytes]] | None:
+        """Return attributes of one entry, their names in lower case; None if there is none, or none to be seen.
+
+        Raises Unavailable or Denied for any other answer; ``controls`` are OIDs of controls without a value.
+        """
+        where = f"{self.url}: {name or 'root DSE'}"
+        with _translated(where):
+            self._connection.search(
+                name,
+                "(objectClass=*)",
+                BASE,
+                DEREF_NEVER,
+                attributes=attributes,
+                controls=[(oid, True, None) for oid in controls],
+            )
+            result = self._connection.result
+            found = [part for part in self._connection.response or [] if part["type"] == "searchResEntry"]
+        if result["result"] not in {0, NO_SUCH_OBJECT, NO_RIGHTS}:
+            raise failure(result["result"], result["message"], where)
+        if not found:
+            return None
+        return {key.lower(): list(values) for key, values in found[0]["raw_attributes"].items()}
+
     def identity(self) -> str | None:
         """Return who the server takes us for (RFC 4532), if it can say so."""
         with _translated(f"{self.url}: who am I"):
             return self._connection.extend.standard.who_am_i() if self.root.identity else None
 
 
-def search_request(base: str, text: str, scope: Literal["subtree", "one"], attributes: list[str]) -> bytes:
+def search_request(base: str, text: str, scope: Scope, attributes: list[str]) -> bytes:
     """Return an encoded searchRequest that follows no alias; ``text`` is its filter."""
-    level = SUBTREE if scope == "subtree" else LEVEL
     no = False
-    return bytes(encode(search_operation(base, text, level, DEREF_NEVER, attributes, 0, 0, no, no, no)))
+    return bytes(
+        encode(search_operation(base, text, _LEVELS[scope], DEREF_NEVER, attributes, 0, 0, no, no, no))
+    )

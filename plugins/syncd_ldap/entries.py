@@ -116,6 +116,35 @@ class Shape:
             found.append(entry)
         return found
 
+    def anchors(self, page: Iterable[bytes]) -> list[str | Problem]:
+        """Return the anchor of each entry, or a Problem; nothing else of an entry is decoded."""
+        marker, found = self.marker, list[str | Problem]()
+        for raw in page:
+            at = raw.find(marker) if marker else -1
+            if at < 0:
+                found.append(self._anchor_in(raw))
+                continue
+            at += len(marker or b"") + 3
+            found.append(raw[at : at + raw[at - 1]].decode("ascii", "replace").lower())
+        return found
+
+    def anchor_of(self, value: bytes) -> str:
+        """Return a value of the anchor attribute as an anchor. Raises ValueError if it is none."""
+        text = BINARY.get(self.anchor.lower(), bytes.decode)(value)
+        return text.lower() if self.fold_anchor else text
+
+    def _anchor_in(self, raw: bytes) -> str | Problem:
+        try:
+            name, begin, end = contents_of(raw)
+            found = attributes_of(raw, begin, end, {})[1]
+            values = [
+                one for kind, some in found if kind.lower() == self.anchor.lower().encode() for one in some
+            ]
+            anchors = tuple(map(self.anchor_of, values))
+        except (Malformed, IndexError, ValueError) as error:
+            return _malformed(raw, error).problem
+        return anchors[0] if len(anchors) == 1 and anchors[0] else self._bad_anchor(name, anchors).problem
+
     def is_plain(self, raw: bytes) -> bool:
         """Tell whether it is certain at one glance that ``fill`` will read this entry.
 

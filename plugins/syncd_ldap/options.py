@@ -43,7 +43,7 @@ def _base(text: str) -> str:
 
 
 def _filter(text: str) -> str:
-    from .adapter import check_filter
+    from .filters import check_filter
 
     check_filter(text)
     return text
@@ -113,6 +113,17 @@ class Options(BaseModel):
         default="partial",
         description="when a part of the tree is on another server, which is never asked: partial: nobody is "
         "taken for missing; ignore: whoever is there is not in this source",
+    )
+    incremental: Literal["auto", "sync", "usn", "timestamps", "off"] = Field(
+        default="auto",
+        description="how changes are found: sync: content synchronization (RFC 4533, OpenLDAP with syncprov); "
+        "usn: uSNChanged (Active Directory); timestamps: modifyTimestamp, and a list of all who are there; "
+        "off: every read is full; auto: what the server offers",
+    )
+    overlap: int = Field(
+        default=3600,
+        ge=1,
+        description="by timestamps: seconds that clocks may differ by, and replicas be late",
     )
     page_size: int = Field(
         default=1000,

@@ -4,40 +4,57 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
+from urllib.parse import unquote
 
 from syncd import Denied, Unavailable
 
-from .adapter import Session, search_request
+from .adapter import Scope, Session, search_request
 from .failures import failure
 from .options import Options
-from .wire import PAGED, Malformed, Page, Reader, Result, name_of, paged_value, search_message
+from .reader import Page, Reader
+from .wire import PAGED, Malformed, Result, name_of, paged_control, paged_value, search_message
 
 ENABLED_ONLY = "(!(userAccountControl:1.2.840.113556.1.4.803:=2))"
 """Leaves out whom Active Directory has disabled (a vendor's rule)."""
 
+NO_PEOPLE = ("dc=domaindnszones,", "dc=forestdnszones,", "cn=configuration,")
+"""How the names of Active Directory's own partitions begin, to which every domain refers (a vendor's rule)."""
+
 
 class Reading:
-    """One read over one session. The deadline runs from here."""
+    """One read over one session. The deadline runs from here.
+
+    ``elsewhere`` are the references to other servers that people may stand behind.
+    """
 
     def __init__(self, session: Session, options: Options, stopping: threading.Event) -> None:
         self.session = session
         self.options = options
         self.stopping = stopping
         self.total = 0
+        self.elsewhere: list[str] = []
         self._reader = Reader(session.socket, time.monotonic() + options.deadline)
 
-    def pages(self, base: str, attributes: list[str]) -> Iterator[Page]:
-        """Yield the pages of what lies under ``base``; each is judged before it is handed on.
+    def pages(self, base: str, attributes: list[str], only: str = "") -> Iterator[Page]:
+        """Yield the pages of whom the configuration wants under ``base``; ``only`` is a filter that narrows it."""
+        text = f"(&{self.filter}{only})" if only else self.filter
+        return self.search(base, text, self.options.scope, attributes)
+
+    def search(
+        self, base: str, text: str, scope: Scope, attributes: list[str], controls: Sequence[bytes] = ()
+    ) -> Iterator[Page]:
+        """Yield the pages of a search; each is judged before it is handed on.
 
         Ends only when the server has said that this was all. Raises Unavailable or Denied, naming the page.
         While one page is used the server makes the next.
         """
-        search = search_request(base, self._filter(), self.options.scope, attributes)
+        search = search_request(base, text, scope, attributes)
         cookie = b""
         begun: set[bytes] = set()
-        message = self._ask(search, cookie, base)
+        message = self._ask_page(search, controls, cookie, base)
         for number in count(1):
             where = f"{self.session.url}: page {number} of {base or 'the root'}"
             page = self._receive(message, where)
@@ -48,43 +65,73 @@ class Reading:
             last, cookie = cookie, self._next(page.result, where)
             self._refuse_repetition(first, begun, where, stuck=first is None and cookie == last != b"")
             if cookie:
-                message = self._ask(search, cookie, base)
+                message = self._ask_page(search, controls, cookie, base)
             yield page
             if not cookie:
                 return
 
-    def _filter(self) -> str:
+    def messages(self, base: str, attributes: list[str], controls: Sequence[bytes]) -> Iterator[bytes]:
+        """Yield every answer to one search that is not paged, its result last, which nobody has judged."""
+        search = search_request(base, self.filter, self.options.scope, attributes)
+        number = self._ask(search, controls, base)
+        where = f"{self.session.url}: changes of {base or 'the root'}"
+        answers = self._reader.messages(number)
+        while True:
+            with self._in_time(where):
+                answer = next(answers, None)
+            if answer is None:
+                return
+            yield answer
+
+    def _holds_people(self, uri: str) -> bool:
+        return self.session.root.kind != "ad" or not _name_in(uri).startswith(NO_PEOPLE)
+
+    @property
+    def filter(self) -> str:
+        """Whom the configuration wants."""
         text = self.options.filter
         skips = self.options.disabled == "skip" and self.session.root.kind == "ad"
         return f"(&{text}{ENABLED_ONLY})" if skips else text
 
-    def _ask(self, search: bytes, cookie: bytes, base: str) -> int:
-        """Send for a page; returns the number of the message."""
+    def _ask_page(self, search: bytes, controls: Sequence[bytes], cookie: bytes, base: str) -> int:
+        size = self.options.page_size
+        return self._ask(search, [*controls, paged_control(size, cookie)] if size else controls, base)
+
+    def _ask(self, search: bytes, controls: Sequence[bytes], base: str) -> int:
+        """Send a search; returns the number of the message."""
         number = self.session.next_number()
         try:
-            self.session.socket.sendall(search_message(number, search, self.options.page_size, cookie))
+            self.session.socket.sendall(search_message(number, search, controls))
         except OSError as error:
             raise Unavailable(f"{self.session.url}: search of {base or 'the root'}: {error}") from error
         return number
 
     def _receive(self, message: int, where: str) -> Page:
-        where = self._so_far(where)
-        if self.stopping.is_set():
-            raise Unavailable(f"{where}: given up, because the service ends")
-        try:
+        with self._in_time(where):
             page = self._reader.page(message)
-        except TimeoutError as error:
-            limits = f"read_timeout is {self.options.read_timeout} s, deadline {self.options.deadline} s"
-            raise Unavailable(f"{where}: {error} ({limits})") from error
-        except (EOFError, OSError, Malformed) as error:
-            raise Unavailable(f"{where}: {error}") from error
-        except IndexError as error:
-            raise Unavailable(f"{where}: a message that is cut off") from error
         self.total += len(page.entries)
+        self.elsewhere += filter(self._holds_people, page.references)
         if self.total > self.options.max_entries:
             limit = f"max_entries = {self.options.max_entries}"
-            raise Denied(f"{where}: there are more than {limit}; raise it if that many are right")
+            raise Denied(
+                f"{self._so_far(where)}: there are more than {limit}; raise it if that many are right"
+            )
         return page
+
+    @contextmanager
+    def _in_time(self, where: str) -> Iterator[None]:
+        """Turn what receiving may raise into Unavailable."""
+        if self.stopping.is_set():
+            raise Unavailable(f"{self._so_far(where)}: given up, because the service ends")
+        try:
+            yield
+        except TimeoutError as error:
+            limits = f"read_timeout is {self.options.read_timeout} s, deadline {self.options.deadline} s"
+            raise Unavailable(f"{self._so_far(where)}: {error} ({limits})") from error
+        except (EOFError, OSError, Malformed) as error:
+            raise Unavailable(f"{self._so_far(where)}: {error}") from error
+        except IndexError as error:
+            raise Unavailable(f"{self._so_far(where)}: a message that is cut off") from error
 
     def _next(self, result: Result, where: str) -> bytes:
         """Return the cookie for the next page, empty after the last one; raise unless all went well."""
@@ -114,3 +161,8 @@ class Reading:
 
     def _so_far(self, where: str) -> str:
         return f"{where}, after {self.total} entries"
+
+
+def _name_in(uri: str) -> str:
+    """Return the distinguished name in an LDAP URL (RFC 4516), in lower case; any text is taken."""
+    return unquote(uri.partition("://")[2].partition("/")[2]).lower()

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
+from hashlib import blake2b
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import unquote
 
-from syncd import Checkpoint, ConfigError, Context, Denied, Entry, Problem, Source
+from syncd import Checkpoint, ConfigError, Context, Denied, Entry, Present, Problem, Removed, Source
 
 from . import options as settings
+from .cursors import Cursor, parse, require
 from .entries import Shape
-from .wire import PAGED, Malformed, Page, attributes_of, contents_of, paged_value
+from .wire import PAGED, Malformed, attributes_of, contents_of, paged_value
 
 if TYPE_CHECKING:
     from .adapter import Session
+    from .paging import Reading
+    from .reader import Page
 
-ANCHORS = {"ad": "objectGUID", "389": "nsUniqueId", "other": "entryUUID"}
-NO_PEOPLE = ("dc=domaindnszones,", "dc=forestdnszones,", "cn=configuration,")
-"""How the names of Active Directory's own partitions begin, to which every domain refers (a vendor's rule)."""
+ANCHORS = {"ad": "objectGUID", "389": "nsUniqueId", "openldap": "entryUUID", "other": "entryUUID"}
 
 
 class LdapSource(Source):
-    """Reads everybody under the bases, page by page; a read is complete or it fails."""
+    """Reads everybody under the bases, page by page, or what has changed; a read is complete or it fails."""
 
     Options: ClassVar[type[settings.Options]] = settings.Options
     options: settings.Options
@@ -31,6 +32,7 @@ class LdapSource(Source):
         super().__init__(options, context)
         self._session: Session | None = None
         self._anchor = options.anchor
+        self.incremental = options.incremental != "off"
 
     def select(self, names: Iterable[str]) -> None:
         """Learn which attributes to ask for; ``dn`` is the entry's own name."""
@@ -70,36 +72,67 @@ class LdapSource(Source):
             )
         )
 
-    def read(self, cursor: str | None) -> Iterator[Entry | Problem | Checkpoint]:  # noqa: ARG002 - reads in full
-        """Yield everybody, then the Checkpoint; every read has a connection of its own.
+    def read(self, cursor: str | None) -> Iterator[Entry | Present | Removed | Problem | Checkpoint]:
+        """Yield everybody, or what has changed since ``cursor``, then the Checkpoint.
 
-        The Checkpoint is not ``full`` if the server referred to another one for a part of the tree: nobody
-        is missing then, however few were there. (``referrals = "ignore"`` takes that part for not ours.)
+        Every read has a connection of its own. The Checkpoint of everybody is not ``full`` if the server
+        referred to another one for a part of the tree: nobody is missing then, however few were there.
+        (``referrals = "ignore"`` takes that part for not ours.)
         """
         from .paging import Reading
 
         session = self._opened()
         shape = self._shape(session)
         reading = Reading(session, self.options, self.context.stopping)
-        elsewhere: list[str] = []
+        asked = self._asked(shape)
         try:
-            for base in self.options.base:
-                for page in reading.pages(base, shape.requested):
-                    elsewhere += self._elsewhere(page, session)
-                    yield from shape.entries(page.entries)
+            if cursor is None:
+                fresh = yield from self._everybody(reading, shape, asked)
+                full = True
+            else:
+                fresh, full = yield from self._changes(cursor, reading, shape, asked)
         finally:
             self.close()
-        if elsewhere:
+        if reading.elsewhere:
+            full = full and self._ignores_referrals
             self.context.log.warning(
-                "referrals_not_followed",
-                count=len(elsewhere),
-                first=elsewhere[0],
-                full=self._ignores_referrals,
+                "referrals_not_followed", count=len(reading.elsewhere), first=reading.elsewhere[0], full=full
             )
-        yield Checkpoint(cursor=None, full=not elsewhere or self._ignores_referrals)
+        yield Checkpoint(fresh.text() if fresh else None, full=full)
+
+    def _everybody(
+        self, reading: Reading, shape: Shape, asked: str
+    ) -> Generator[Entry | Problem, None, Cursor | None]:
+        """Yield everybody; return where to go on: from before this read began."""
+        from .increments import choose
+
+        strategy, _ = choose(reading.session, reading, shape)
+        fresh = Cursor(strategy.name, strategy.server, asked, strategy.mark()) if strategy else None
+        for base in self.options.base:
+            for page in reading.pages(base, shape.requested):
+                yield from shape.entries(page.entries)
+        return fresh
+
+    def _changes(
+        self, cursor: str, reading: Reading, shape: Shape, asked: str
+    ) -> Generator[Entry | Present | Removed | Problem, None, tuple[Cursor, bool]]:
+        """Yield what has changed; return where to go on, and whether this vouches for the whole."""
+        from .increments import make
+
+        old = parse(cursor)
+        strategy = make(old.strategy, reading.session, reading, shape)
+        mark = require(old, server=strategy.server, asked=asked)
+        fresh, full = yield from strategy.since(mark)
+        return old._replace(mark=fresh), full
+
+    def _asked(self, shape: Shape) -> str:
+        """Return a digest of everything that decides who is read, and what of them."""
+        text = "\n".join((self.scope(), *sorted(shape.requested)))
+        return blake2b(text.encode(), digest_size=8).hexdigest()
 
     def check(self) -> Iterator[str]:
         """Yield what the server is, who asks, and what the first page of each base looks like."""
+        from .increments import choose
         from .paging import Reading
 
         session = self._opened()
@@ -109,6 +142,11 @@ class LdapSource(Source):
         yield f"bound as {bound}" + (f", whom the server calls {identity}" if identity else "")
         if self.options.disabled == "skip" and session.root.kind == "ad":
             yield 'disabled = "skip": disabled people are not read, so they look like leavers'
+        shape = self._shape(session)
+        strategy, reason = choose(session, Reading(session, self.options, self.context.stopping), shape)
+        yield (
+            f"changes are found by {strategy.name}: {reason}" if strategy else f"every read is full: {reason}"
+        )
         for base in self.options.base:
             session = self._opened()
             shape = self._shape(session)
@@ -154,17 +192,6 @@ class LdapSource(Source):
     @property
     def _ignores_referrals(self) -> bool:
         return self.options.referrals == "ignore"
-
-    def _elsewhere(self, page: Page, session: Session) -> list[str]:
-        """Return the references of a page that people may stand behind."""
-        if session.root.kind != "ad":
-            return page.references
-        return [uri for uri in page.references if not _name_in(uri).startswith(NO_PEOPLE)]
-
-
-def _name_in(uri: str) -> str:
-    """Return the distinguished name in an LDAP URL (RFC 4516), in lower case; any text is taken."""
-    return unquote(uri.partition("://")[2].partition("/")[2]).lower()
 
 
 def _described(base: str, page: Page, shape: Shape) -> Iterator[str]:

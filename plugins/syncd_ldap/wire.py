@@ -6,18 +6,9 @@ its number is checked, and an entry stays one piece of bytes until somebody asks
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-CHUNK = 65536
-"""What is asked of the socket at once; TLS reserves this much for every record, so more costs more."""
-MESSAGE_LIMIT = 64 * 1024 * 1024
-"""The largest message that is believed, bytes: its length is the server's word."""
-PAGE_LIMIT = 16 * 1024 * 1024
-"""A page larger than this, bytes, is handed on in parts."""
-SMALLEST = 8
-"""No answer of a server is shorter, bytes."""
 PAGED = b"1.2.840.113556.1.4.319"
 
 ENTRY, DONE, REFERENCE, INTERMEDIATE, EXTENDED = 0x64, 0x65, 0x73, 0x79, 0x78
@@ -35,14 +26,6 @@ class Result(NamedTuple):
     message: str
     referrals: tuple[str, ...]
     controls: Mapping[bytes, bytes]
-
-
-class Page(NamedTuple):
-    """Entries and references in the order of the server; ``result`` is None if more of the page follows."""
-
-    entries: list[bytes]
-    references: list[str]
-    result: Result | None
 
 
 def element(tag: int, *parts: bytes) -> bytes:
@@ -87,16 +70,30 @@ def children(data: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-def search_message(number: int, search: bytes, page_size: int, cookie: bytes) -> bytes:
-    """Return the message that asks for a page; ``search`` is an encoded searchRequest (RFC 2696).
+def control(oid: bytes, value: bytes | None = None) -> bytes:
+    """Return a control that the server must heed or refuse the request (RFC 4511, section 4.1.11)."""
+    behind = () if value is None else (element(0x04, value),)
+    return element(0x30, element(0x04, oid), b"\x01\x01\xff", *behind)
 
-    A ``page_size`` of 0 asks for everything at once.
-    """
-    if not page_size:
-        return element(0x30, integer(number), search)
-    value = element(0x30, integer(page_size), element(0x04, cookie))
-    control = element(0x30, element(0x04, PAGED), b"\x01\x01\xff", element(0x04, value))
-    return element(0x30, integer(number), search, element(0xA0, control))
+
+def paged_control(size: int, cookie: bytes) -> bytes:
+    """Return the control that asks for a page of ``size`` entries (RFC 2696)."""
+    return control(PAGED, element(0x30, integer(size), element(0x04, cookie)))
+
+
+def search_message(number: int, search: bytes, controls: Sequence[bytes] = ()) -> bytes:
+    """Return the message of a search; ``search`` is an encoded searchRequest."""
+    behind = (element(0xA0, *controls),) if controls else ()
+    return element(0x30, integer(number), search, *behind)
+
+
+def controls_of(behind: list[tuple[int, bytes]]) -> dict[bytes, bytes]:
+    """Return OID -> value of the controls in what stands ``behind`` an operation."""
+    controls = {}
+    for one in children(next((contents for tag, contents in behind if tag == 0xA0), b"")):
+        fields = children(one[1])
+        controls[fields[0][1]] = fields[-1][1] if len(fields) > 1 and fields[-1][0] == 0x04 else b""
+    return controls
 
 
 def result(data: bytes) -> Result:
@@ -106,16 +103,12 @@ def result(data: bytes) -> Result:
     if [tag for tag, _ in parts[:3]] != [0x0A, 0x04, 0x04]:
         raise Malformed("a result without its three parts")
     referrals = next((contents for tag, contents in parts[3:] if tag == 0xA3), b"")
-    controls = {}
-    for control in children(next((contents for tag, contents in behind if tag == 0xA0), b"")):
-        fields = children(control[1])
-        controls[fields[0][1]] = fields[-1][1] if len(fields) > 1 and fields[-1][0] == 0x04 else b""
     return Result(
         code=int.from_bytes(parts[0][1], "big"),
         matched=parts[1][1].decode("utf-8", "replace"),
         message=parts[2][1].decode("utf-8", "replace").rstrip("\x00"),
         referrals=tuple(uri.decode("utf-8", "replace") for _, uri in children(referrals)),
-        controls=controls,
+        controls=controls_of(behind),
     )
 
 
@@ -211,102 +204,3 @@ def _pair(entry: bytes, at: int) -> tuple[bytes, list[bytes], int]:
     if at != end:
         raise Malformed("a value that is longer than its list")
     return kind, values, end
-
-
-def cut(data: bytes, wanted: bytes, entries: list[bytes]) -> tuple[int, int]:
-    """Append the entries that ``data`` begins with to ``entries``, as long as they are numbered ``wanted``.
-
-    Returns where the first message begins that is something else, or not all there, and where it ends.
-    """
-    at = 0
-    available = len(data)
-    prefix = len(wanted)
-    while available - at >= SMALLEST:
-        size = data[at + 1]
-        if size < 0x80:
-            begin = at + 2
-            end = begin + size
-        elif size == 0x82:
-            begin = at + 4
-            end = begin + (data[at + 2] << 8 | data[at + 3])
-        else:
-            size, begin = length(data, at + 1)
-            end = begin + size
-        if data[at] != 0x30 or end - at > MESSAGE_LIMIT:
-            raise Malformed("something else than an LDAP message, or one beyond all measure")
-        if end > available:
-            return at, end
-        begin += prefix
-        if data[begin] != ENTRY or not data.startswith(wanted, begin - prefix):
-            return at, end
-        entries.append(data[begin:end])
-        at = end
-    return at, at + SMALLEST
-
-
-class Reader:
-    """Takes the answers to searches from a connected socket (plain or TLS).
-
-    ``deadline`` is a reading of the monotonic clock. Raises TimeoutError, other OSErrors, EOFError when the
-    server hangs up, and Malformed.
-    """
-
-    def __init__(self, socket: Any, deadline: float) -> None:
-        self.socket = socket
-        self.deadline = deadline
-        self.data = b""
-
-    def page(self, number: int) -> Page:
-        """Read the answers to message ``number`` up to its result, or up to PAGE_LIMIT."""
-        wanted = integer(number)
-        entries: list[bytes] = []
-        references: list[str] = []
-        held = 0
-        while held < PAGE_LIMIT:
-            begin, end = cut(self.data, wanted, entries)
-            if end > len(self.data):
-                held += self._receive(begin, end)
-                continue
-            operation = _operation(self.data[begin:end], number)
-            self.data = self.data[end:]
-            if operation[0] == DONE:
-                return Page(entries, references, result(operation))
-            if operation[0] == ENTRY:
-                entries.append(operation)
-            elif operation[0] == REFERENCE:
-                uris = children(children(operation)[0][1])
-                references += [uri.decode("utf-8", "replace") for _, uri in uris]
-            elif operation[0] != INTERMEDIATE:
-                raise Malformed(f"an answer of kind {operation[0]:#x} to a search")
-        return Page(entries, references, None)
-
-    def _receive(self, begin: int, end: int) -> int:
-        """Keep what stands behind ``begin``, receive until it reaches ``end``; returns how much came."""
-        parts = [self.data[begin:]]
-        missing = end - begin - len(parts[0])
-        came = 0
-        while came < missing:
-            if time.monotonic() > self.deadline:
-                raise TimeoutError("the deadline has passed")
-            parts.append(self.socket.recv(CHUNK))
-            if not parts[-1]:
-                raise EOFError("the server closed the connection")
-            came += len(parts[-1])
-        self.data = b"".join(parts)
-        return came
-
-
-def _operation(message: bytes, number: int) -> bytes:
-    """Return a message from the tag of its operation on; its number has to be ``number``."""
-    _, at = length(message, 1)
-    size, begin = length(message, at + 1)
-    found = int.from_bytes(message[begin : begin + size], "big")
-    operation = message[begin + size :]
-    if message[at] != 0x02 or len(operation) < 2:
-        raise Malformed("a message without a number or an operation")
-    if found == 0 and operation[0] == EXTENDED:
-        notice = result(operation)
-        raise EOFError(f"the server ended the connection: {notice.message or 'no reason given'}")
-    if found != number:
-        raise Malformed(f"an answer to message {found}, where {number} was asked")
-    return operation

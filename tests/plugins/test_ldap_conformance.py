@@ -10,6 +10,7 @@ from servers.ldap_source import BIND, ldap_source
 from servers.slapd import PEOPLE, Slapd, StartSlapd, free_port, people, person
 
 from syncd.testing import SourceConformance
+from syncd_ldap.cursors import parse
 from syncd_ldap.source import LdapSource
 
 pytest_plugins = ("servers.fixtures",)
@@ -72,7 +73,45 @@ class OverSlapd(SourceConformance):
 
 
 class TestOpenLdap(OverSlapd):
-    """entryUUID, decoded when asked for."""
+    """entryUUID, decoded when asked for; every read is full."""
+
+
+class Incremental(OverSlapd):
+    incremental = True
+    strategy = "auto"
+
+    @pytest.fixture
+    def source(self, server: Slapd) -> LdapSource:
+        return ldap_source(server, bind=BIND, page_size=2, incremental=self.strategy)
+
+
+class TestTimestamps(Incremental):
+    """A server without syncprov: modifyTimestamp, and a list of all who are there."""
+
+
+class TestSessionLog(Incremental):
+    """Content synchronization; the server remembers who was removed."""
+
+    strategy = "sync"
+
+    @pytest.fixture
+    def server(self, start_slapd: StartSlapd, certificate) -> Slapd:
+        return start_slapd(people(5), tls=certificate, session_log=100)
+
+    @pytest.fixture
+    def stale_cursor(self, server: Slapd, opened: LdapSource) -> str:
+        """A cursor from before the session log began: the server lists who is there."""
+        *_, end = opened.read(None)
+        cursor = parse(end.cursor)
+        return cursor._replace(mark={PEOPLE: ["20000101000000.000000Z#000000#000#000000"]}).text()
+
+
+class TestPresentPhase(TestSessionLog):
+    """Content synchronization; the server remembers nobody, and lists who is there."""
+
+    @pytest.fixture
+    def server(self, start_slapd: StartSlapd, certificate) -> Slapd:
+        return start_slapd(people(5), tls=certificate, session_log=0)
 
 
 class TestActiveDirectory(OverSlapd):

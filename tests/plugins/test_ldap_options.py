@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from servers.ldap_source import ldap_source
 
 from syncd import ConfigError
-from syncd_ldap.adapter import check_filter, escape_filter, search_request
+from syncd_ldap.adapter import search_request
+from syncd_ldap.filters import check_filter, escape_filter
 from syncd_ldap.options import Options
 from syncd_ldap.wire import children
 

@@ -19,17 +19,16 @@ from servers.liar import done, entry
 from syncd import Entry, Problem, Unavailable
 from syncd_ldap.adapter import search_request
 from syncd_ldap.entries import Shape, guid, sid
+from syncd_ldap.reader import Page, Reader, cut
 from syncd_ldap.wire import (
     Malformed,
-    Page,
-    Reader,
     attributes_of,
     children,
     contents_of,
-    cut,
     element,
     integer,
     length,
+    paged_control,
     paged_value,
     search_message,
 )
@@ -75,7 +74,7 @@ def test_a_request_is_the_one_that_ldap3_would_send(number: int, size: int, cook
     controls = Controls()
     controls.setComponentByPosition(0, paged_search_control(criticality=True, size=size, cookie=cookie))
     message["controls"] = controls
-    assert encode(message) == search_message(number, search, size, cookie)
+    assert encode(message) == search_message(number, search, [paged_control(size, cookie)] if size else ())
 
 
 @given(st.text(max_size=200), ATTRIBUTES)

@@ -5,7 +5,7 @@
 
 The entries are loaded before it starts, so their order and their number are known; a folder that holds a
 database already is used as it is. ``limits`` and ``access`` stand in the database section of its configuration,
-``lines`` before it.
+``lines`` before it. ``session_log``: it is a provider of RFC 4533 that remembers so many deletions.
 """
 
 from __future__ import annotations
@@ -137,6 +137,7 @@ class Slapd:
         access: Iterable[str] = ("access to attrs=userPassword by anonymous auth", "access to * by * read"),
         tls: bool | Certificate = False,
         active_directory: bool = False,
+        session_log: int | None = None,
     ) -> None:
         self.directory = directory
         self.port, self.tls_port = free_port(), free_port()
@@ -146,7 +147,12 @@ class Slapd:
         self.process: subprocess.Popen[bytes] | None = None
         loaded = (directory / "db").is_dir()
         (directory / "db").mkdir(parents=True, exist_ok=True)
-        self.configure(lines, limits, access, active_directory=active_directory)
+        overlay = (
+            ()
+            if session_log is None
+            else ("index entryCSN eq", "overlay syncprov", f"syncprov-sessionlog {session_log}")
+        )
+        self.configure(lines, (*limits, *overlay), access, active_directory=active_directory)
         if not loaded:
             self.load(entries)
 
@@ -181,7 +187,7 @@ class Slapd:
             (self.directory / "root.ldif").write_text(AD_ROOT)
             text += [f"include {self.directory}/ad.schema", f"rootDSE {self.directory}/root.ldif"]
         if MODULES.is_dir():
-            text += [f"modulepath {MODULES}", "moduleload back_mdb"]
+            text += [f"modulepath {MODULES}", "moduleload back_mdb", "moduleload syncprov"]
         text.append(f"pidfile {self.directory}/slapd.pid")
         if self.certificate:
             text += [
@@ -201,7 +207,18 @@ class Slapd:
         with source.open("w") as file:
             file.write(BASE_ENTRIES)
             file.writelines(f"\n{entry}" for entry in entries)
-        command = [SLAPD, "-T", "add", "-q", "-f", str(self.directory / "slapd.conf"), "-l", str(source)]
+        # -w: the database knows its contextCSN from the first moment.
+        command = [
+            SLAPD,
+            "-T",
+            "add",
+            "-q",
+            "-w",
+            "-f",
+            str(self.directory / "slapd.conf"),
+            "-l",
+            str(source),
+        ]
         run(command)
 
     def start(self) -> None:

@@ -1,0 +1,66 @@
+"""Which way of finding changes a server offers, and whether the last cursor is still good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from syncd import CursorExpired
+
+from . import witnesses
+from .adapter import Session
+from .cursors import Strategy
+from .entries import Shape
+from .paging import Reading
+from .syncrepl import REQUEST, SyncRepl
+from .timestamps import Timestamps
+from .updates import UpdateNumbers
+
+Make = Callable[[Session, Reading, Shape], Strategy]
+
+STRATEGIES: Mapping[str, Make] = {"sync": SyncRepl, "usn": UpdateNumbers, "timestamps": Timestamps}
+ANCHORS = {"sync": "entryUUID", "usn": "objectGUID"}
+"""The anchor by which a strategy learns who is gone."""
+
+
+def make(name: str, session: Session, reading: Reading, shape: Shape) -> Strategy:
+    """Return the strategy of that name. Raises CursorExpired if there is none, or another is configured."""
+    configured = reading.options.incremental
+    if name not in STRATEGIES or configured not in {"auto", name}:
+        raise CursorExpired(f'changes were found by "{name}", and incremental is "{configured}" now')
+    reason = _unfit(name, session, reading, shape)
+    if reason is not None:
+        raise CursorExpired(reason)
+    return STRATEGIES[name](session, reading, shape)
+
+
+def choose(session: Session, reading: Reading, shape: Shape) -> tuple[Strategy | None, str]:
+    """Return the strategy to go on with after a full read, and why this one; None if every read is to be full.
+
+    What is configured and cannot be had is no error: a full read is always right.
+    """
+    configured = reading.options.incremental
+    if configured == "off":
+        return None, 'incremental = "off"'
+    best = {"ad": "usn", "openldap": "sync"}.get(session.root.kind, "timestamps")
+    reasons: list[str] = []
+    for name in dict.fromkeys((best, "timestamps")) if configured == "auto" else (configured,):
+        reason = _unfit(name, session, reading, shape)
+        if reason is None:
+            strategy = STRATEGIES[name](session, reading, shape)
+            reason = strategy.unusable()
+            if reason is None:
+                return strategy, "; ".join((session.root.label, *reasons))
+        reasons.append(f"{name}: {reason}")
+    return None, "; ".join(reasons)
+
+
+def _unfit(name: str, session: Session, reading: Reading, shape: Shape) -> str | None:
+    """Return why what is asked for, or whom, rules a strategy out."""
+    anchor = ANCHORS.get(name)
+    if anchor is not None and shape.anchor.lower() != anchor.lower():
+        return f"whoever is removed is told by {anchor}, and the anchor is {shape.anchor}"
+    if name == "sync" and REQUEST.decode() not in session.root.controls:
+        return "the server does not offer content synchronization (RFC 4533)"
+    if name != "usn" and witnesses.uses_memberships(reading.options.filter, shape.requested):
+        return "memberships are read, and change without the person"
+    return None

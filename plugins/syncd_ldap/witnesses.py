@@ -1,0 +1,58 @@
+"""Entries whose change changes others that do not show it: a container that is moved, a group of people.
+
+What lies below a container that is renamed or moved has another name, may have come under a base or gone from
+it, and bears no trace of that. So such a change is answered by reading in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from syncd import CursorExpired
+
+from . import dn
+from .paging import Reading
+from .wire import attributes_of, contents_of
+
+MEMBERSHIPS = frozenset({"memberof", "ismemberof", "nsrole", "tokengroups"})
+"""Attributes of a person that change with a group, in lower case; servers compute them."""
+
+
+def uses_memberships(text: str, attributes: Iterable[str]) -> bool:
+    """Tell whether who is read, or what of them, depends on groups; ``text`` is the filter."""
+    return any(name in text.lower() for name in MEMBERSHIPS) or any(
+        name.lower() in MEMBERSHIPS for name in attributes
+    )
+
+
+def context_of(base: str, contexts: Iterable[str]) -> str | None:
+    """Return the name of the database that holds ``base``: the longest of ``contexts`` that it lies in."""
+    holding = [one for one in contexts if dn.within(base, one)]
+    return max(holding, key=lambda one: len(dn.normalise(one)), default=None)
+
+
+def contexts_of(bases: Iterable[str], contexts: Iterable[str]) -> list[str]:
+    """Return the names of the databases that hold the bases, each once; of the bases themselves if none is told."""
+    return sorted({context_of(base, contexts) or base for base in bases})
+
+
+def found(reading: Reading, context: str, text: str, *names: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield name and attributes (in lower case, the last value of each) of all that ``text`` finds."""
+    for page in reading.search(context, text, "subtree", list(names)):
+        for raw in page.entries:
+            name, begin, end = contents_of(raw)
+            values = attributes_of(raw, begin, end, {})[1]
+            yield (
+                name.decode("utf-8", "replace"),
+                {kind.decode().lower(): given[-1].decode("utf-8", "replace") for kind, given in values},
+            )
+
+
+def refuse(name: str, created: str, since: str) -> None:
+    """Raise CursorExpired for a container that was there before ``since``.
+
+    Times are those of LDAP (``20260101000000Z``) in UTC, of which the seconds count. In a container that is
+    new there is nobody who was elsewhere and does not show it.
+    """
+    if created[:14] <= since[:14]:
+        raise CursorExpired(f"{name} was changed, and may have been renamed or moved with all that is in it")
