@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from datetime import timedelta
 
 import pytest
 from line_world import AT_ONCE, END, PLAIN, UNLIMITED, Person, Site, quiet, reads  # noqa: F401
@@ -415,14 +416,49 @@ def test_the_cursor_is_stored_when_nothing_is_planned_any_more():
     site.hire("a")
 
     held = site.plan()
-    assert (None, "1") == (site.value("SELECT cursor FROM connections"), held.cursor)
+    assert (None, "1") == (site.value("SELECT cursor FROM connections"), held.cursor.partition(" ")[2])
     site.hire("b")
     second = site.sync()
     assert ("full", "held", 2) == (second.mode, second.state, second.entries)
     site.approve(second)
 
-    assert "2" == site.value("SELECT cursor FROM connections")
+    assert "2" == site.value("SELECT cursor FROM connections").partition(" ")[2]
     assert "incremental" == site.sync().mode
+
+
+def test_an_incremental_source_is_read_in_full_where_its_word_is_not_enough_and_the_run_says_why():
+    site = Site(hq={"type": "memory-delta"})
+    site.hired(2)
+    modes = [(site.sync().mode, site.sync().why)]
+
+    site.configure(hq={"type": "memory-delta", "map": {**PLAIN["map"], "phone": "mobile"}})
+    modes += [((run := site.sync()).mode, run.why), (site.sync().mode, None)]
+    site.now += timedelta(days=6, hours=23)
+    modes += [((run := site.sync()).mode, run.why)]
+    site.now += timedelta(hours=1)
+    modes += [((run := site.sync()).mode, run.why), (site.sync().mode, None)]
+
+    mapping = "the mapping is another one than at the last read, or what else makes a record"
+    week = "the last full read was on 2026-01-05T08:00:00Z"
+    assert [
+        ("incremental", None),
+        ("full", mapping),
+        ("incremental", None),
+        ("incremental", None),
+        ("full", week),
+        ("incremental", None),
+    ] == modes
+
+
+def test_a_mapping_that_is_changed_reaches_everybody_of_an_incremental_source():
+    site = Site(hq={"type": "memory-delta"})
+    site.hire("a", mobile="+49 170 1")
+    site.sync()
+    site.configure(hq={"type": "memory-delta", "map": {**PLAIN["map"], "phone": "mobile"}})
+
+    site.sync()
+
+    assert "+49 170 1" == site.person("a").attributes["phone"]
 
 
 def test_a_line_that_is_used_again_reads_from_the_cursor_that_is_stored():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 
 from ..completion import complete
 from ..correlation import correlate, skip_unchanged
@@ -14,15 +15,18 @@ from ..mapping import map_entries
 from ..model import Event, Objection
 from ..planning import plan
 from ..store import applying, runs
-from ..store.runs import Run
+from ..store.runs import Connection, Run
 from ..store.settling import Settled, settle
-from ..store.staging import Staging
+from ..store.staging import Staging, stamp
 from ..store.standings import precedence_of
 from ..store.summary import PlanView, summarise
 from ..validation import Places, validate
 from .installation import Installation, Line
 
 log = get_log("syncd.line")
+
+FULL_AGAIN = timedelta(days=7)
+"""An incremental source is read in full when the last time is this long ago: behind what it tells stands a whole read."""
 
 Beat = Callable[[str, int], None]
 """Told of progress: the stage (``read``, ``apply``) and how far it is."""
@@ -50,8 +54,8 @@ def plan_run(here: Installation, line: Line, *, full: bool = False, beat: Beat |
                 line.source.open()
                 scope = line.source.scope()
                 switched = connection.scope not in (None, scope)
-                afresh = full or switched or not line.source.incremental
-                staging = _read(here, line, number, None if afresh else connection.cursor, beat)
+                cursor, why = _resumed(here, line, connection, asked=full, switched=switched)
+                staging = _read(here, line, number, cursor, why, beat)
             return _settled(here, line, staging, scope, switched=switched)
         except BaseException as error:
             runs.fail(here.database, number, str(error) or type(error).__name__, here.now())
@@ -60,10 +64,31 @@ def plan_run(here: Installation, line: Line, *, full: bool = False, beat: Beat |
             raise
 
 
-def _read(here: Installation, line: Line, number: int, cursor: str | None, beat: Beat | None) -> Staging:
+def _resumed(
+    here: Installation, line: Line, connection: Connection, *, asked: bool, switched: bool
+) -> tuple[str | None, str | None]:
+    """Return the cursor to read from; None for a read in full, with why if the source could have said what changed."""
+    salt, _, cursor = (connection.cursor or "").partition(" ")
+    if not line.source.incremental or not cursor:
+        return None, None
+    if asked:
+        return None, "it was asked for"
+    if switched:
+        return None, "the source is configured in another way: server, base, filter, identity or anchor"
+    if salt != line.salt.hex():
+        return None, "the mapping is another one than at the last read, or what else makes a record"
+    last = runs.last_full_read(here.database, connection.id)
+    if last is None or last <= stamp(here.clock() - FULL_AGAIN):
+        return None, f"the last full read was on {last}" if last else "there was no full read yet"
+    return cursor, None
+
+
+def _read(
+    here: Installation, line: Line, number: int, cursor: str | None, why: str | None, beat: Beat | None
+) -> Staging:
     mode = "full" if cursor is None else "incremental"
-    log.info("run_started", mode=mode, actor=here.actor)
-    runs.read_as(here.database, number, mode)
+    log.info("run_started", mode=mode, actor=here.actor, **({"why": why} if why else {}))
+    runs.read_as(here.database, number, mode, why)
     staging = Staging(here.database, number, line.connection.id, line.connection.enterprise, line.vocabulary)
     staging.standings.rank(precedence_of(here.database.conn, line.siblings))
     try:
@@ -73,7 +98,7 @@ def _read(here: Installation, line: Line, number: int, cursor: str | None, beat:
         if cursor is None:
             raise
         log.warning("cursor_expired", reason=str(error))
-        return _read(here, line, number, None, beat)
+        return _read(here, line, number, None, str(error), beat)
     if staging.checkpoint is None:
         log.warning("read_torn")
         raise Unavailable(
@@ -127,7 +152,9 @@ def _settled(here: Installation, line: Line, staging: Staging, scope: str, *, sw
     )
     objections = judge(here, line, staging.run, summary)
     counts = _counts(staging, settled, summary)
-    run = runs.ready(staging, settled, objections, counts, scope=scope, now=here.now())
+    end = staging.checkpoint
+    cursor = f"{line.salt.hex()} {end.cursor}" if end is not None and end.cursor is not None else None
+    run = runs.ready(staging, settled, objections, counts, cursor=cursor, scope=scope, now=here.now())
     report_plan(run, staging.run)
     if run.id == staging.run:
         objections_told = [one.code for one in run.objections]

@@ -147,12 +147,22 @@ def begin(
     return int(cursor.lastrowid or 0)
 
 
-def read_as(database: Database, run: int, mode: str) -> None:
-    """Begin the reading of a run, in full or incrementally, from nothing."""
+def read_as(database: Database, run: int, mode: str, why: str | None = None) -> None:
+    """Begin the reading of a run, in full or incrementally, from nothing; ``why`` it is full."""
     with database.transaction() as conn:
         conn.execute("DELETE FROM operations WHERE run = ?", (run,))
         conn.execute("DELETE FROM problems WHERE run = ?", (run,))
-        conn.execute("UPDATE runs SET mode = ? WHERE id = ?", (mode, run))
+        conn.execute("UPDATE runs SET mode = ?, why = ? WHERE id = ?", (mode, why, run))
+
+
+def last_full_read(database: Database, connection: int) -> str | None:
+    """Return when the last full read that came to its end began."""
+    row = database.conn.execute(
+        "SELECT started_at FROM runs WHERE connection = ? AND kind = 'sync' AND mode = 'full' AND state = 'ended'"
+        " ORDER BY id DESC LIMIT 1",
+        (connection,),
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def fail(database: Database, run: int, error: str, now: str) -> None:
@@ -191,6 +201,7 @@ def ready(
     objections: Sequence[Objection],
     counts: Mapping[str, int],
     *,
+    cursor: str | None,
     scope: str,
     now: str,
 ) -> Run:
@@ -213,12 +224,11 @@ def ready(
             for other in others:
                 supersede(conn, other.id, now)
             supersede_outdated(staging, now, complete=settled.complete)
-        checkpoint = staging.checkpoint
         conn.execute(
             "UPDATE runs SET state = ?, planned_at = ?, ended_at = ?, cursor = ?, scope = ?, plan_hash = ?,"
             " entries = ?, unchanged = ?, counts = ?, objections = ?, same_as = ? WHERE id = ?",
             (
-                state, now, now if same_as else None, checkpoint.cursor if checkpoint else None, scope,
+                state, now, now if same_as else None, cursor, scope,
                 settled.plan_hash, counts.get("entries", 0), staging.sightings.unchanged, json.dumps(counts),
                 json.dumps(objections), same_as, run,
             ),
