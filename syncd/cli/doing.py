@@ -136,8 +136,10 @@ def _what_next(here: Installation, run: Run) -> list[str]:
 
 def _waiting(here: Installation, run: Run) -> int:
     """Count what waits for a person: of the run's connection, or of the run itself."""
+    from ..store.database import OPEN
+
     column, value = ("run", run.id) if run.connection is None else ("connection", run.connection)
     row: tuple[Any, ...] = here.database.conn.execute(
-        f"SELECT COUNT(*) FROM operations WHERE state IN ('detained','failed') AND {column} = ?", (value,)
+        f"SELECT COUNT(*) FROM operations WHERE {OPEN} AND state <> 'waiting' AND {column} = ?", (value,)
     ).fetchone()
     return int(row[0])

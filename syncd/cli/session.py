@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pwd
 from collections.abc import Callable, Mapping
@@ -68,6 +69,8 @@ class Session:
         from ..pipeline.opening import settings_for
 
         settings = settings_for(self.files, self.environ, self.plugins)
+        gc.freeze()
+        gc.enable()
         if self._state_directory is None:
             return settings
         place, key = self._state_directory.absolute(), "state_directory"

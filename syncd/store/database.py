@@ -22,6 +22,9 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 8000",
 )
 
+OPEN = "state IN ('detained','failed','waiting')"
+"""Finds operations by the index of those that wait for somebody; another wording reads the whole journal."""
+
 
 class Database:
     """One connection to the database: the writing one, or a read-only one.

@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Mapping
 
-from .database import Database
+from .database import OPEN, Database
 from .runs import Run, supersede
 
 NOT_WITHHELD = """NOT EXISTS (SELECT 1 FROM operations w WHERE w.account = r.account AND w.link_action = 'policy'
@@ -81,7 +81,7 @@ def supersede_open(
     for run in outdated:
         supersede(conn, run, now)
     conn.execute(
-        "UPDATE operations SET state = 'superseded', changed_at = ? WHERE state = 'detained'"
+        f"UPDATE operations SET state = 'superseded', changed_at = ? WHERE {OPEN} AND state = 'detained'"
         " AND link_action = 'policy' AND (run IN (SELECT value FROM json_each(?)) OR"
         "  (json_extract(record, '$.platform') IN (SELECT value FROM json_each(?))"
         "   AND run NOT IN (SELECT value FROM json_each(?))))",

@@ -74,7 +74,8 @@ def summarise(
             "SELECT sizes, trusted_since FROM connections WHERE id = ?", (connection,)
         ).fetchone()
         sizes, trusted = tuple(json.loads(row[0])), row[1]
-    today = _done_since(staging, stamp(now - timedelta(hours=24)))
+    planned = any(counted.values()) or removals
+    today = _done_since(staging, stamp(now - timedelta(hours=24))) if planned else {}
     return Summary(
         kind=kind,
         adds=counted.get("add", 0),
