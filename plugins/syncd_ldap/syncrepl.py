@@ -28,6 +28,8 @@ INFORMATION = b"1.3.6.1.4.1.4203.1.9.1.4"
 REFRESH_ONLY = b"\x0a\x01\x01"
 PRESENT, ADD, MODIFY, DELETE = range(4)
 
+OLDEST = "19700101000000.000000Z#000000#000#000000"
+
 CUT = {
     4: "the server cuts the list of changes short (size limit; let the bind identity read without limits)",
     11: "the server cuts the list of changes short (a limit of its administrator)",
@@ -93,9 +95,10 @@ class SyncRepl:
             for base, csns in self.mark().items():
                 for _ in self._told(base, csns):
                     pass
+            contexts = witnesses.contexts_of(self.reading.options.base, self.session.root.contexts)
+            return witnesses.blind(self.reading, contexts, f"(&(entryCSN>={OLDEST})(hasSubordinates=TRUE))")
         except (CursorExpired, ConnectorError) as error:
             return str(error)
-        return None
 
     def _csns(self, base: str) -> list[str]:
         context = witnesses.context_of(base, self.session.root.contexts)

@@ -42,9 +42,13 @@ class Timestamps:
         return fresh, True
 
     def unusable(self) -> str | None:
-        """Return why this server does not offer it: Active Directory computes modifyTimestamp, and finds none by it."""
-        return (
-            "Active Directory does not search by modifyTimestamp" if self.session.root.kind == "ad" else None
+        """Return why this server does not offer it: it has to find bases with people in them by what is asked here."""
+        if self.session.root.kind == "ad":
+            return "Active Directory does not search by modifyTimestamp"
+        return witnesses.blind(
+            self.reading,
+            self.reading.options.base,
+            "(&(modifyTimestamp>=19700101000000Z)(hasSubordinates=TRUE))",
         )
 
     def _refuse_moves(self, since: str) -> None:

@@ -81,9 +81,9 @@ class UpdateNumbers:
             return "the controller does not tell its invocationId"
         try:
             self.mark()
+            return witnesses.blind(self.reading, self.contexts, "(uSNChanged>=1)")
         except (CursorExpired, ConnectorError) as error:
             return str(error)
-        return None
 
     def _invocation(self) -> str:
         """Return the id of the controller's database, which changes when that is restored; empty if not told."""

@@ -48,6 +48,18 @@ def found(reading: Reading, context: str, text: str, *names: str) -> Iterator[tu
             )
 
 
+def blind(reading: Reading, names: Iterable[str], text: str) -> str | None:
+    """Return why what ``text`` asks cannot be seen, though it holds for every one of ``names``.
+
+    An attribute that may not be read, or that this server does not search by, finds nobody, without an error.
+    """
+    for name in names:
+        pages = reading.search(name, text, "base", ["1.1"])
+        if not sum(len(page.entries) for page in pages):
+            return f"{name or 'the root'} is not found by {text}: let the bind identity read and search these"
+    return None
+
+
 def refuse(name: str, created: str, since: str) -> None:
     """Raise CursorExpired for a container that was there before ``since``.
 
