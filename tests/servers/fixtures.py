@@ -1,7 +1,8 @@
-"""Fixtures for tests with a real slapd: ``pytest_plugins = ("servers.fixtures",)``."""
+"""Fixtures for tests with a real slapd or Samba: ``pytest_plugins = ("servers.fixtures",)``."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from . import samba
 from .certificates import Authority, Certificate
+from .samba import Samba
 from .slapd import CROWD, MISSING, Slapd, StartSlapd, people
 
 
@@ -47,3 +50,18 @@ def crowd(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) ->
         pytest.skip(MISSING)
     with Slapd(tmp_path_factory.mktemp("crowd"), people(CROWD), tls=certificate) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def domain(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Samba]:
+    """A domain controller of Active Directory, one for each worker; tests keep to units of their own."""
+    if samba.MISSING:
+        pytest.skip(samba.MISSING)
+    with Samba(tmp_path_factory.mktemp("samba") / "dc1", authority) as running:
+        yield running
+
+
+@pytest.fixture
+def unit(domain: Samba) -> str:
+    """The name of a new organizational unit, empty."""
+    return domain.unit(f"Unit {uuid.uuid4().hex[:12]}")
