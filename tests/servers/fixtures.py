@@ -62,6 +62,8 @@ def domain(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
 
 
 @pytest.fixture
-def unit(domain: Samba) -> str:
-    """The name of a new organizational unit, empty."""
-    return domain.unit(f"Unit {uuid.uuid4().hex[:12]}")
+def unit(domain: Samba) -> Iterator[str]:
+    """The name of a new organizational unit; it goes with the test, and all that is in it."""
+    made = domain.unit(f"Unit {uuid.uuid4().hex[:12]}")
+    yield made
+    domain.delete_tree(made)

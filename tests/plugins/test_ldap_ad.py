@@ -1,0 +1,221 @@
+"""The source ``ldap`` reads a real domain controller: Samba, as Active Directory."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+from servers.certificates import Authority
+from servers.ldap_source import drain, ldap_source, lines
+from servers.samba import CROWD, CROWD_UNIT, DOMAIN, READER, Samba
+from servers.slapd import free_port
+
+from syncd import Checkpoint, Denied
+from syncd.config.presets import PRESETS
+from syncd.testing import SourceConformance
+from syncd_ldap.source import LdapSource
+
+pytest_plugins = ("servers.fixtures",)
+
+FILTER = PRESETS["ad-user"].options["filter"]
+BIND = {"dn": READER, "password": "credential:reader"}
+FULL = [Checkpoint(cursor=None, full=True)]
+
+
+def ad_source(domain: Samba, *bases: str, **options: Any) -> LdapSource:
+    """Return a source that reads ``bases`` over ldaps, as the reader."""
+    told = {"ca_file": domain.authority.path, "bind": BIND, "base": list(bases), "filter": FILTER}
+    told |= {"select": ["sAMAccountName", "sn", "mail"]}
+    return ldap_source(options.pop("url", domain.ldaps_url), **told | options)
+
+
+# --- what a read yields
+
+
+def test_people_are_read_with_their_guids_and_without_what_they_have_not(domain: Samba, unit: str) -> None:
+    anna = domain.user("anna.a", unit, sn="Müller", mail="anna@example.test")
+    domain.user("bob.a", unit)
+    domain.add(f"CN=Someone Else,{unit}", "contact", mail="else@example.test")
+    domain.group("group.a", unit, anna)
+    read = drain(ad_source(domain, unit))
+    assert (FULL, []) == (read.checkpoints, read.problems)
+    expected = {
+        domain.guid(anna): {
+            "sAMAccountName": ("anna.a",), "sn": ("Müller",), "mail": ("anna@example.test",),
+        },
+        domain.guid(f"CN=bob.a,{unit}"): {"sAMAccountName": ("bob.a",), "sn": ("Surname bob.a",)},
+    }  # fmt: skip
+    assert expected == {entry.anchor: entry.attributes for entry in read.entries}
+
+
+def test_more_people_than_fit_a_page_are_read_whole(domain: Samba) -> None:
+    """1000 is the page of Active Directory (MaxPageSize, a vendor's rule)."""
+    for size in (1000, 499):
+        source = ad_source(domain, CROWD_UNIT, page_size=size)
+        read = drain(source)
+        assert sorted(f"u{number}" for number in range(CROWD)) == read.values("sAMAccountName")
+        assert (FULL, CROWD) == (read.checkpoints, len(set(read.anchors())))
+
+
+def test_the_anchor_survives_a_new_name_and_a_move(domain: Samba, unit: str) -> None:
+    there = domain.unit("There", unit)
+    before = domain.user("carl.b", unit)
+    (anchor,) = drain(ad_source(domain, unit)).anchors()
+    assert domain.guid(before) == anchor == str(uuid.UUID(anchor))
+    domain.rename(before, "Carla\\, B", there)
+    (entry,) = drain(ad_source(domain, unit, select=["dn", "distinguishedName"])).entries
+    name = f"CN=Carla\\, B,OU=There,{unit}"
+    assert (anchor, {"dn": (name,), "distinguishedName": (name,)}) == (entry.anchor, entry.attributes)
+
+
+def test_who_is_deleted_or_recreated_is_another_person(domain: Samba, unit: str) -> None:
+    name = domain.user("dora.c", unit)
+    (first,) = drain(ad_source(domain, unit)).anchors()
+    domain.delete(name)
+    assert ([], FULL) == drain(ad_source(domain, unit))[::2]
+    domain.user("dora.c", unit)
+    (second,) = drain(ad_source(domain, unit)).anchors()
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("disabled", "expected"),
+    [
+        ("map", {"on": True, "off": False}),
+        ("skip", {"on": True}),
+        ("ignore", {"on": True, "off": True}),
+    ],
+)
+def test_disabled_people_are_told_by_the_bit_of_the_server(
+    domain: Samba, unit: str, disabled: str, expected: dict[str, bool]
+) -> None:
+    on, off = domain.user("on", unit, sn="on"), domain.user("off", unit, sn="off")
+    domain.disable(off)
+    domain.disable(on)
+    domain.enable(on)
+    read = drain(ad_source(domain, unit, disabled=disabled, select=["sn"]))
+    assert expected == {entry.attributes["sn"][0]: entry.enabled for entry in read.entries}
+
+
+def test_several_bases_are_one_read_and_scope_one_reads_children_only(domain: Samba, unit: str) -> None:
+    north, south = domain.unit("North", unit), domain.unit("South", unit)
+    domain.user("n.e", north)
+    domain.user("s.e", south)
+    domain.user("deep.e", domain.unit("Deep", south))
+    assert ["deep.e", "n.e", "s.e"] == drain(ad_source(domain, north, south)).values("sAMAccountName")
+    assert ["s.e"] == drain(ad_source(domain, south, scope="one")).values("sAMAccountName")
+
+
+def test_the_references_at_the_root_of_a_domain_hide_nobody(domain: Samba) -> None:
+    """The domain refers to its own partitions: that is a complete read, and nothing is logged."""
+    source = ad_source(domain, DOMAIN, filter="(sAMAccountName=u7)")
+    read = drain(source)
+    assert (["u7"], FULL, []) == (read.values("sAMAccountName"), read.checkpoints, lines(source))
+    references = [part["uri"][0] for part in search(domain, DOMAIN, "(cn=nobody)", "cn")]
+    assert 3 == len(references), references
+
+
+def search(domain: Samba, base: str, text: str, *attributes: str) -> list[dict[str, Any]]:
+    domain.connection.search(base, text, attributes=list(attributes))
+    return domain.connection.response
+
+
+# --- connecting
+
+
+def test_starttls_and_ldaps_check_the_certificate_of_the_controller(
+    domain: Samba, unit: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    domain.user("eve.f", unit)
+    for url, tls in ((domain.ldaps_url, None), (domain.url, "starttls")):
+        source = ad_source(domain, unit, url=url, tls=tls)
+        assert ["eve.f"] == drain(source).values("sAMAccountName")
+        stranger = Authority(tmp_path_factory.mktemp("stranger"), "another authority")
+        with pytest.raises(Denied, match=r"its certificate is refused: .*name its authority in ca_file"):
+            ad_source(domain, unit, url=url, tls=tls, ca_file=stranger.path).open()
+
+
+def test_a_bind_over_an_open_connection_is_refused_by_the_server_with_the_cure(domain: Samba) -> None:
+    source = ad_source(domain, DOMAIN, url=domain.url, tls="none", allow_plaintext_bind=True)
+    with pytest.raises(Denied, match=r"strongerAuthRequired \(8\).*ldaps://, or tls = starttls"):
+        source.open()
+
+
+@pytest.mark.parametrize("dn", [READER, "reader@ad.example.test", "EXAMPLE\\reader"])
+def test_one_may_bind_by_any_name_of_the_account(domain: Samba, unit: str, dn: str) -> None:
+    domain.user("fay.g", unit)
+    source = ad_source(domain, unit, bind=BIND | {"dn": dn})
+    assert ["fay.g"] == drain(source).values("sAMAccountName")
+    told = list(ad_source(domain, unit, bind=BIND | {"dn": dn}).check())
+    assert f"{domain.ldaps_url}: Active Directory" in told[0]
+    assert told[0].endswith("; the anchor is objectGUID")
+    assert "reader" in told[1]
+
+
+def test_a_wrong_password_is_denied_with_the_reason_of_the_controller(domain: Samba, unit: str) -> None:
+    expected = r"invalidCredentials \(49\), it says 'the password is wrong'; mend bind"
+    with pytest.raises(Denied, match=expected):
+        ad_source(domain, unit, secret="not-it").open()
+    gone = domain.user("gone.h", unit)
+    domain.password(gone, "Pass-word-1")
+    domain.disable(gone)
+    with pytest.raises(Denied, match=r"invalidCredentials .*the account is disabled"):
+        ad_source(domain, unit, bind=BIND | {"dn": gone}, secret="Pass-word-1").open()
+
+
+def test_nobody_may_not_read(domain: Samba) -> None:
+    with pytest.raises(Denied, match="configure bind: the server wants to know who asks"):
+        drain(ad_source(domain, CROWD_UNIT, bind=None))
+
+
+def test_a_base_that_does_not_exist_is_denied(domain: Samba) -> None:
+    with pytest.raises(Denied, match=r"noSuchObject \(32\).*mend base"):
+        drain(ad_source(domain, f"OU=Typo,{DOMAIN}"))
+
+
+# --- the contract
+
+
+class People:
+    """The world behind the source: people who are added, changed and removed at the controller."""
+
+    def __init__(self, domain: Samba, unit: str) -> None:
+        self.domain = domain
+        self.unit = unit
+        self.names: dict[str, str] = {}
+
+    def add(self) -> str:
+        name = self.domain.user(f"new{len(self.names)}", self.unit)
+        anchor = self.domain.guid(name)
+        self.names[anchor] = name
+        return anchor
+
+    def change(self, anchor: str) -> None:
+        self.domain.modify(self.names[anchor], sn=str(uuid.uuid4()))
+
+    def remove(self, anchor: str) -> None:
+        self.domain.delete(self.names[anchor])
+
+
+class TestDomainController(SourceConformance):
+    """Active Directory as Samba does it."""
+
+    page = 2
+
+    @pytest.fixture
+    def world(self, domain: Samba, unit: str) -> People:
+        return People(domain, unit)
+
+    @pytest.fixture
+    def source(self, domain: Samba, unit: str) -> LdapSource:
+        domain.add_all(unit, [f"first{number}" for number in range(5)])
+        return ad_source(domain, unit, page_size=2)
+
+    @pytest.fixture
+    def unreachable(self, domain: Samba, unit: str) -> LdapSource:
+        return ad_source(domain, unit, url=f"ldaps://{domain.address}:{free_port()}", connect_timeout=1)
+
+    @pytest.fixture
+    def denied(self, domain: Samba, unit: str) -> LdapSource:
+        return ad_source(domain, unit, secret="wrong")
