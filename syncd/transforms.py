@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
@@ -109,6 +110,28 @@ def constant(argument: str | None) -> Transform:
     """``constant:TEXT``: TEXT, whatever there is."""
     always = (_text("constant", argument, "Germany"),)
     return lambda _texts: always
+
+
+def _point_in_time(text: str) -> str:
+    """Return a FILETIME as a point in time of ISO 8601, in UTC and whole seconds, or "" for never."""
+    if not re.fullmatch("[0-9]{1,19}", text, re.ASCII):
+        raise ValueError(
+            f"{shown(text)} is no FILETIME: 100-nanosecond intervals since 1601 as one whole number; name an attribute "
+            "that holds one, such as accountExpires"
+        )
+    seconds = int(text) // 10_000_000
+    if not int(text) or seconds >= _END_OF_TIME:
+        return ""
+    return (_FILETIME + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+_FILETIME = datetime(1601, 1, 1, tzinfo=UTC)
+_END_OF_TIME = (datetime.max.replace(tzinfo=UTC) - _FILETIME).total_seconds()
+"""Seconds; what lies behind is written for "never", and as 9223372036854775807 by the vendor's own tools."""
+
+
+def _filetime(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(filter(None, (_point_in_time(text) for text in texts if text)))
 
 
 class NumberRange(NamedTuple):
@@ -246,6 +269,7 @@ TRANSFORMS: Mapping[str, Factory] = {
     "last": last,
     "join": join,
     "split": split,
+    "filetime": _plain("filetime", _filetime),
     "prefix": prefix,
     "extension-of": extension_of,
     "default": default,

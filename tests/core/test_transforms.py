@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "mapping.md"
 KNOWN = {**TRANSFORMS, "e164": e164}
 USES = [
     *("trim", "lower", "upper", "digits", "last:4", "first", "join", "join:, ", "join:", "split", "split:;"),
-    *("prefix:+49", "default:x", "constant:x", "extension-of:+49401234,+49401235/2-3", "extension-of:+1/3"),
+    *(
+        "filetime",
+        "prefix:+49",
+        "default:x",
+        "constant:x",
+        "extension-of:+49401234,+49401235/2-3",
+        "extension-of:+1/3",
+    ),
 ]
 TEXTS = st.lists(
     st.one_of(
@@ -64,7 +72,7 @@ def test_every_transform_stands_on_the_page():
 @pytest.mark.parametrize(
     "use",
     [
-        *("trim:x", "lower:", "upper:1", "digits:4", "first:2"),
+        *("trim:x", "lower:", "upper:1", "digits:4", "first:2", "filetime:utc"),
         *("last", "last:", "last:0", "last:-1", "last:four", "last:٤", "last:99999"),
         *("prefix", "prefix:", "split:", "default", "default:", "constant", "constant:"),
         *(
@@ -118,6 +126,27 @@ def test_what_a_transform_says_of_one_text_alone_is_what_it_does(use, text):
     assert tuple(filter(None, transform((text,)))) == tuple(filter(None, (transform.one(text),)))
     assert transform.one("") == ""
     assert transform(()) == ()
+
+
+@settings(max_examples=200)
+@given(st.integers(1, 2650467743999999999))
+def test_a_filetime_is_that_point_in_time_to_the_second(ticks):
+    moment = datetime(1601, 1, 1, tzinfo=UTC) + timedelta(microseconds=ticks // 10)
+    expected = moment.replace(microsecond=0).isoformat().replace("+00:00", "Z")
+    assert (expected,) == via("filetime")((str(ticks),))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0", "9223372036854775807", "9223372032559808511", "2650467744000000000"]
+)
+def test_never_is_no_point_in_time(text):
+    assert () == via("filetime")((text,))
+
+
+@pytest.mark.parametrize("text", ["-1", "1.5", " 1", "٣", "20240101000000.0Z", "9" * 20, "never"])
+def test_what_is_no_filetime_is_refused_with_a_cure(text):
+    with pytest.raises(ValueError, match=r"is no FILETIME.*such as accountExpires"):
+        via("filetime")((text,))
 
 
 def test_digits_of_other_scripts_are_written_as_ascii():
