@@ -364,6 +364,7 @@ class TestCompletion:
         assert ["phonebook"] == complete(office, "syncd verify ph")
         assert ["3", "2", "1"] == complete(office, "syncd apply ")
         assert ["release", "retry"] == complete(office, "syncd queue re")
+        assert ["ids"] == complete(office, "syncd config show --preset i")
 
     def test_a_broken_configuration_completes_nothing_and_says_nothing(self, office):
         office.config.write_text("not [ toml", "utf-8")

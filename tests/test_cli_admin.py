@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from syncd.cli import root
+from syncd.config.presets import PRESETS
 from syncd.lock import Lock
 
 office = cli_world.office
@@ -252,6 +253,35 @@ class TestConfig:
         assert ("entryUUID", "uid") == (written["anchor"], written["map"]["login"])
         assert {"from": ["displayName", "cn"]} == written["map"]["display_name"]
         assert 64 == office.run("config", "show", "--preset", "nothing").exit_code
+
+    @pytest.mark.parametrize("name", PRESETS)
+    def test_a_preset_as_it_is_printed_says_what_its_name_does(self, tmp_path, name):
+        printed = run("config", "show", "--preset", name).stdout.replace("source.NAME", "source.hq")
+        named = f'[source.hq]\npreset = "{name}"\n'
+        pasted, meant = (effective(tmp_path, text) for text in (printed, named))
+
+        assert name == meant.pop("source.hq.preset")
+        assert pasted.pop("source.hq.preset") is None
+        assert meant == pasted
+
+    @pytest.mark.parametrize("name", PRESETS)
+    def test_a_preset_is_a_document_too(self, name):
+        preset = PRESETS[name]
+        shown = {"keys": dict(preset.keys), "match": list(preset.match), "map": dict(preset.map)}
+        document = json.loads(run("config", "show", "--preset", name, "--json").stdout)
+        assert {"preset": name, "options": dict(preset.options), **shown} == document
+
+
+def effective(folder, source):
+    """Return every effective value of a configuration whose source is ``source``, begun at its own header."""
+    file = folder / "syncd.toml"
+    options = 'type = "ldap"\nurl = ["ldaps://dc1.acme.example"]\nbase = ["DC=acme,DC=example"]\n'
+    source = source.replace("[source.hq]\n", f"[source.hq]\n{options}", 1)
+    file.write_text(f'[enterprise.acme]\nsources = ["hq"]\n{source}', "utf-8")
+    file.chmod(0o600)
+    result = run("--config", str(file), "config", "show", "--json")
+    assert 0 == result.exit_code, result.output
+    return {one["path"]: one["value"] for one in json.loads(result.stdout)["values"]}
 
 
 class TestPlugins:

@@ -290,6 +290,28 @@ def test_a_preset_gives_rows_match_keys_and_options_and_what_is_written_beats_it
     assert found.origins["source.hq.map.login"].line == found.origins["source.hq.map.fax.from"].line - 1
 
 
+def test_a_preset_gives_keys_of_a_source_and_what_is_written_beats_them(settings):
+    lent = settings(source('preset = "ids"\n'))
+    own = settings(
+        source('preset = "ids"\ndetain = "never"\n[source.hq.rules]\nemail = { required = true }\n')
+    )
+    checks = {
+        name: {c.attribute: c for c in found.sources["hq"].checks}
+        for name, found in [("lent", lent), ("own", own)]
+    }
+
+    assert ("always", "never") == (lent.sources["hq"].terms.detain, own.sources["hq"].terms.detain)
+    assert {"email", "department", "location"} == checks["lent"].keys() == checks["own"].keys()
+    assert (False, True) == (checks["lent"]["email"].required, checks["own"]["email"].required)
+    assert (1, 0, 1) == tuple(
+        len(checks[name][attribute].tests)
+        for name, attribute in [("lent", "email"), ("own", "email"), ("own", "department")]
+    )
+    assert "preset ids" == str(own.origins["source.hq.rules.department.also"])
+    assert "preset ids" == str(lent.origins["source.hq.detain"])
+    assert own.origins["source.hq.detain"].line
+
+
 def test_a_preset_does_not_match_by_a_key_whose_row_was_dropped(settings):
     found = settings(source('preset = "openldap-inetorgperson"\n', "email = { from = [] }\n"))
 

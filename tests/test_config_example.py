@@ -103,17 +103,24 @@ def test_every_attribute_is_documented_with_what_it_can_hold():
         for word in VOCABULARY.values()
     ]
 
-    assert expected == [[row[0], *row[3:]] for row in vocabulary_table()]
+    assert expected == [[row[0], *row[4:]] for row in vocabulary_table()]
 
 
-@pytest.mark.parametrize(("preset", "column"), [("ad-user", 1), ("openldap-inetorgperson", 2)])
+@pytest.mark.parametrize(("preset", "column"), [("ad-user", 1), ("openldap-inetorgperson", 2), ("ids", 3)])
 def test_every_preset_is_documented_row_by_row(preset, column):
-    documented = {row[0].strip("`"): re.findall("`([^`]+)`", row[column]) for row in vocabulary_table()}
+    cells = {row[0].strip("`"): row[column] for row in vocabulary_table()}
+    documented = {name: re.findall("`([^`]+)`", cell) for name, cell in cells.items()}
+    rows = {
+        name: row if isinstance(row, dict) else {"from": row} for name, row in PRESETS[preset].map.items()
+    }
 
     assert {
-        name: row["from"] if isinstance(row, dict) else [row] for name, row in PRESETS[preset].map.items()
+        name: [row["from"]] if isinstance(row["from"], str) else row["from"] for name, row in rows.items()
     } == {name: sources for name, sources in documented.items() if sources}
-    assert [*PRESETS] == ["ad-user", "openldap-inetorgperson"]
+    assert {name for name, row in rows.items() if row.get("policy") == "create-only"} == {
+        name for name, cell in cells.items() if cell.endswith(", once")
+    }
+    assert [*PRESETS] == ["ad-user", "openldap-inetorgperson", "ids"]
 
 
 def test_the_example_fits_the_shipped_plugins(example):

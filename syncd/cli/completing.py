@@ -29,6 +29,14 @@ def platform_names(ctx: click.Context, parameter: click.Parameter, incomplete: s
     return _tables(ctx, parameter, "platform", incomplete)
 
 
+def preset_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a preset."""
+    del ctx, parameter
+    from ..config.presets import PRESETS
+
+    return [name for name in PRESETS if name.startswith(incomplete)]
+
+
 def run_numbers(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Complete the number of a run, the newest first."""
     del parameter

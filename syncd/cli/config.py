@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from .completing import preset_names
 from .failures import Refused
 from .lazy import LazyGroup
 from .options import examples, json_option
@@ -31,7 +33,12 @@ config = LazyGroup(
 )
 @click.argument("prefix", required=False)
 @click.option("--origin", is_flag=True, help="Say where each value was written.")
-@click.option("--preset", metavar="NAME", help="The rows of a preset instead, as they would be written.")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    shell_complete=preset_names,
+    help="The rows of a preset instead, as they would be written.",
+)
 @json_option
 @click.pass_context
 def show(
@@ -68,16 +75,25 @@ def _show_preset(name: str, *, as_json: bool) -> None:
     if found is None:
         raise Refused(f"there is no preset {name!r}; there are: {', '.join(sorted(PRESETS))}")
     if as_json:
-        write_json({"preset": name, "options": found.options, "match": found.match, "map": found.map})
+        shown_keys = {"options": found.options, "keys": found.keys, "match": found.match, "map": found.map}
+        write_json({"preset": name, **shown_keys})
         return
-    write("[source.NAME]")
-    for option, value in found.options.items():
-        write(f"{option} = {_toml(value)}")
-    write(f"match = {_toml(found.match)}")
-    write()
-    write("[source.NAME.map]")
-    for attribute, row in found.map.items():
-        write(f"{attribute} = {_toml(row)}")
+    tables = {key: value for key, value in found.keys.items() if isinstance(value, dict)}
+    plain = {**found.options, "match": found.match}
+    plain |= {key: value for key, value in found.keys.items() if key not in tables}
+    write(
+        f"# What preset = {_toml(name)} stands for. The first part goes into [source.NAME] in place of that line."
+    )
+    _show_table("source.NAME", plain)
+    for key, rows in {"map": found.map, **tables}.items():
+        write()
+        _show_table(f"source.NAME.{key}", rows)
+
+
+def _show_table(header: str, rows: Mapping[str, Any]) -> None:
+    write(f"[{header}]")
+    for key, value in rows.items():
+        write(f"{key} = {_toml(value)}")
 
 
 def _toml(value: Any) -> str:

@@ -1,8 +1,10 @@
-"""What directories usually call things: rows of a map, match keys and options, as data.
+"""What directories usually call things: rows of a map, match keys and settings, as data.
 
 The rows of ``ad-user`` are the vendors' published default field mappings of Active Directory; those of
-``openldap-inetorgperson`` are the attributes of RFC 2798 (inetOrgPerson), RFC 4519 and RFC 4524.
-Roles are in neither: which attribute holds them (``employeeType``, often) is for the company to say.
+``openldap-inetorgperson`` are the attributes of RFC 2798 (inetOrgPerson), RFC 4519 and RFC 4524. Roles are in
+neither: which attribute holds them is for the company to say. ``ids`` is the vendors' default mapping of
+Integrated Directory Services: what its telephony fields say counts once, when an account is made, three
+fields take ASCII only, and every plan waits for a person, until the configuration says otherwise.
 """
 
 from __future__ import annotations
@@ -14,11 +16,20 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """Rows for a map, match keys, and options for a plugin that has options of these names."""
+    """Rows for a map, match keys, keys of a source, and options for a plugin that has options of these names."""
 
     map: Mapping[str, Any]
     match: tuple[str, ...] = ()
+    keys: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _once(name: str) -> dict[str, str]:
+    """Return the row of what an update of the entry leaves alone."""
+    return {"from": name, "policy": "create-only"}
+
+
+_ASCII = {"also": ["ascii"]}
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -90,9 +101,46 @@ PRESETS: Mapping[str, Preset] = {
             "home_phone": "homePhone",
             "fax": "facsimileTelephoneNumber",
             "pager": "pager",
+            "website": {"from": "labeledURI", "via": ["split: "]},
             "employee_number": "employeeNumber",
             "manager": "manager",
             "distinguished_name": "entryDN",
+            "object_class": "objectClass",
+        },
+    ),
+    "ids": Preset(
+        options={
+            "filter": "(&(objectCategory=person)(objectClass=user))",
+            "anchor": "objectGUID",
+        },
+        keys={
+            "detain": "always",
+            "rules": {"email": _ASCII, "department": _ASCII, "location": _ASCII},
+        },
+        match=("email", "login"),
+        map={
+            "login": "sAMAccountName",
+            "email": "mail",
+            "first_name": "givenName",
+            "last_name": "sn",
+            "title": "title",
+            "department": "department",
+            "location": "physicalDeliveryOfficeName",
+            "company": "company",
+            "street": "streetAddress",
+            "city": "l",
+            "postal_code": "postalCode",
+            "country": "co",
+            "language": "preferredLanguage",
+            "phone": _once("telephoneNumber"),
+            "secondary_phones": _once("otherTelephone"),
+            "mobile": _once("mobile"),
+            "mobile2": "ipPhone",
+            "fax": "facsimileTelephoneNumber",
+            "home_element": _once("ipPhone"),
+            "secondary_element": "otherIpPhone",
+            "role": _once("employeeType"),
+            "distinguished_name": "distinguishedName",
             "object_class": "objectClass",
         },
     ),

@@ -89,15 +89,18 @@ def _lend(
     """Put into the table what the preset says and the table does not."""
     if preset is None:
         return
-    origin, lent = Origin(f"preset {parts.engine['preset']}"), draft.effective.lent
-    rows = parts.engine.setdefault("map", {})
-    if isinstance(rows, dict):
-        parts.engine["map"] = {**preset.map, **rows}
-        lent.update({(*path, "map", name): origin for name in preset.map if name not in rows})
-        if "match" not in parts.engine:
-            filled = [name for name in preset.match if parts.engine["map"].get(name) != {"from": []}]
-            parts.engine["match"] = filled
-            lent[(*path, "match")] = origin
+    origin, lent, written = Origin(f"preset {parts.engine['preset']}"), draft.effective.lent, parts.engine
+    for key, value in {"map": preset.map, **preset.keys}.items():
+        mine = written.get(key, {})
+        if isinstance(value, Mapping) and isinstance(mine, dict):
+            written[key] = {**value, **mine}
+            lent.update({(*path, key, name): origin for name in value if name not in mine})
+        elif key not in written:
+            written[key] = value
+            lent[(*path, key)] = origin
+    if "match" not in written and isinstance(written["map"], dict):
+        written["match"] = [name for name in preset.match if written["map"].get(name) != {"from": []}]
+        lent[(*path, "match")] = origin
     for name, value in preset.options.items():
         if model is not None and name in model.model_fields and name not in parts.options:
             parts.options[name] = value
