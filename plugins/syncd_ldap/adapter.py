@@ -26,7 +26,6 @@ from .options import Options
 ACTIVE_DIRECTORY = {"1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1851"}
 """What Active Directory, and its Lightweight Directory Services, call themselves in supportedCapabilities."""
 WHO_AM_I = "1.3.6.1.4.1.4203.1.11.3"
-NO_SUCH_OBJECT, NO_RIGHTS = 32, 50
 
 
 Scope: TypeAlias = Literal["base", "one", "subtree"]
@@ -187,6 +186,7 @@ def _connection(server: Server, options: Options, password: str | None) -> Conne
         raise_exceptions=False,
         read_only=True,
         receive_timeout=options.read_timeout,
+        return_empty_attributes=False,
     )
 
 
@@ -274,30 +274,33 @@ class Session:
         """End the connection; never raises."""
         _drop(self._connection)
 
+    def search(
+        self, base: str, text: str, scope: Scope, *attributes: str, controls: tuple[str, ...] = ()
+    ) -> list[dict[str, list[bytes]]]:
+        """Return the attributes of what a search finds that has a small answer. Raises Unavailable or Denied.
+
+        ``controls`` are OIDs of controls without a value.
+        """
+        where = f"{self.url}: search of {base or 'the root'}"
+        wanted = [(oid, True, None) for oid in controls]
+        with _translated(where):
+            self._connection.search(
+                base, text, _LEVELS[scope], DEREF_NEVER, attributes=list(attributes), controls=wanted
+            )
+            result, response = self._connection.result, self._connection.response or []
+        if result["result"] != 0:
+            raise failure(result["result"], result["message"], where)
+        return [dict(one["raw_attributes"]) for one in response if one["type"] == "searchResEntry"]
+
     def entry(
         self, name: str, *attributes: str, controls: tuple[str, ...] = ()
     ) -> dict[str, list[bytes]] | None:
-        """Return attributes of one entry, their names in lower case; None if there is none, or none to be seen.
-
-        Raises Unavailable or Denied for any other answer; ``controls`` are OIDs of controls without a value.
-        """
-        where = f"{self.url}: {name or 'root DSE'}"
-        with _translated(where):
-            self._connection.search(
-                name,
-                "(objectClass=*)",
-                BASE,
-                DEREF_NEVER,
-                attributes=attributes,
-                controls=[(oid, True, None) for oid in controls],
-            )
-            result = self._connection.result
-            found = [part for part in self._connection.response or [] if part["type"] == "searchResEntry"]
-        if result["result"] not in {0, NO_SUCH_OBJECT, NO_RIGHTS}:
-            raise failure(result["result"], result["message"], where)
-        if not found:
+        """Return attributes of one entry, their names in lower case; None if there is none, or none to be seen."""
+        try:
+            found = self.search(name, "(objectClass=*)", "base", *attributes, controls=controls)
+        except Denied:
             return None
-        return {key.lower(): list(values) for key, values in found[0]["raw_attributes"].items()}
+        return {key.lower(): list(values) for key, values in found[0].items()} if found else None
 
     def identity(self) -> str | None:
         """Return who the server takes us for (RFC 4532), if it can say so."""

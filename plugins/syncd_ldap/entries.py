@@ -5,11 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeAlias
 
-from syncd import Entry, Problem, Unavailable
+from syncd import Checkpoint, Entry, Present, Problem, Removed, Unavailable
 
 from .wire import Malformed, attributes_of, contents_of
+
+Yielded: TypeAlias = Entry | Present | Removed | Problem | Checkpoint
+"""What a read is made of."""
 
 USER_ACCOUNT_CONTROL = "userAccountControl"
 DISABLED_BIT = 0x2
@@ -36,6 +39,9 @@ BINARY: Mapping[str, Callable[[bytes], str]] = {
 }
 """Attributes that are bytes, but have a usual way of being written."""
 
+RANGE = b";range="
+"""How the name of a list of Active Directory goes on that came in part (a vendor's rule)."""
+
 UNIQUE_IDS = frozenset({"entryuuid", "nsuniqueid"})
 """Anchors in text: there is exactly one by the schema, and case means nothing."""
 
@@ -51,16 +57,16 @@ class Unreadable(Exception):
 class LdapEntry(Entry):
     """An entry as its bytes; all but the fingerprint is decoded when it is first asked for."""
 
-    __slots__ = ("_raw", "_shape")
+    __slots__ = ("raw", "shape")
 
-    _raw: bytes
-    _shape: Shape
+    raw: bytes
+    shape: Shape
 
     def __getattr__(self, name: str) -> Any:
         if name not in {"anchor", "attributes", "enabled", "unknown"}:
             raise AttributeError(name)
         try:
-            self._shape.fill(self, self._raw)
+            self.shape.fill(self, self.raw)
         except Unreadable as error:
             # ``Shape.entries`` has looked already: only what no directory server sends gets here.
             raise Unavailable(f"an entry cannot be read after all: {error}") from error
@@ -98,14 +104,19 @@ class Shape:
         """The attributes to ask the server for."""
         return list(self.spelled.values())
 
+    def spellings(self, attribute: str) -> list[str]:
+        """Return the names under which an attribute is to be yielded."""
+        name = self.spelled.get(attribute.lower())
+        return [name, *(double for first, double in self.doubles if first == name)] if name else []
+
     def entries(self, page: Iterable[bytes]) -> list[Entry | Problem]:
         """Return an Entry or a Problem for each; nothing is decoded of an entry that surely can be."""
         found: list[Entry | Problem] = []
         new = LdapEntry.__new__
         for raw in page:
             entry = new(LdapEntry)
-            entry._raw = raw  # noqa: SLF001 - made here instead of in a slower __init__
-            entry._shape = self  # noqa: SLF001
+            entry.raw = raw
+            entry.shape = self
             entry.fingerprint = blake2b(raw, digest_size=16).digest()
             if not self.is_plain(raw):
                 try:
@@ -151,7 +162,7 @@ class Shape:
         If the whole list of attributes is UTF-8, then no length in it is 128 or more (its first byte would
         be a stray continuation byte), and so every value, standing between ASCII bytes, is UTF-8 as well.
         """
-        if self.marker is None or self.marker not in raw:
+        if self.marker is None or self.marker not in raw or RANGE in raw:
             return False
         try:
             name, begin, end = contents_of(raw)
@@ -183,6 +194,8 @@ class Shape:
         for name_, double in self.doubles:
             if name_ in texts:
                 texts[double] = texts[name_]
+            if name_ in unknown:
+                unknown |= {double}
         entry.anchor = anchors[0].lower() if self.fold_anchor else anchors[0]
         entry.attributes = texts
         entry.unknown = unknown

@@ -8,6 +8,7 @@ from syncd import CursorExpired
 
 from . import witnesses
 from .adapter import Session
+from .catalogue import is_catalogue
 from .cursors import Strategy
 from .entries import Shape
 from .paging import Reading
@@ -61,6 +62,8 @@ def _unfit(name: str, session: Session, reading: Reading, shape: Shape) -> str |
         return f"whoever is removed is told by {anchor}, and the anchor is {shape.anchor}"
     if name == "sync" and REQUEST.decode() not in session.root.controls:
         return "the server does not offer content synchronization (RFC 4533)"
+    if name == "usn" and is_catalogue(session):
+        return "a global catalogue shows changes of its own domain only"
     if name != "usn" and witnesses.uses_memberships(reading.options.filter, shape.requested):
         return "memberships are read, and change without the person"
     return None

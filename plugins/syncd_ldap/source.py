@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,7 +11,7 @@ from syncd import Checkpoint, ConfigError, Context, Denied, Entry, Present, Prob
 
 from . import options as settings
 from .cursors import Cursor, parse, require
-from .entries import Shape
+from .entries import Shape, Yielded
 from .wire import PAGED, Malformed, attributes_of, contents_of, paged_value
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class LdapSource(Source):
         self._session: Session | None = None
         self._anchor = options.anchor
         self.incremental = options.incremental != "off"
+        self._outside: frozenset[str] = frozenset()
 
     def select(self, names: Iterable[str]) -> None:
         """Learn which attributes to ask for; ``dn`` is the entry's own name."""
@@ -46,7 +47,7 @@ class LdapSource(Source):
     def open(self) -> None:
         """Connect and bind. Raises Unavailable or Denied."""
         self.close()
-        self._session = self._connected()
+        self._opened()
 
     def close(self) -> None:
         """End the connection, if there is one."""
@@ -72,8 +73,21 @@ class LdapSource(Source):
             )
         )
 
-    def read(self, cursor: str | None) -> Iterator[Entry | Present | Removed | Problem | Checkpoint]:
+    def read(self, cursor: str | None) -> Iterator[Yielded]:
         """Yield everybody, or what has changed since ``cursor``, then the Checkpoint.
+
+        Lists are whole, and what a global catalogue lacks is unknown.
+        """
+        from .catalogue import unknown_blanks
+        from .ranges import Rest
+
+        url = self._opened().url
+        with closing(Rest(lambda: self._connected(url), self.context.log)) as rest:
+            items: Iterable[Yielded] = rest.completed(self._items(cursor))
+            yield from unknown_blanks(items, self._outside) if self._outside else items
+
+    def _items(self, cursor: str | None) -> Iterator[Yielded]:
+        """Yield everybody, or what has changed, then the Checkpoint.
 
         Every read has a connection of its own. The Checkpoint of everybody is not ``full`` if the server
         referred to another one for a part of the tree: nobody is missing then, however few were there.
@@ -147,6 +161,9 @@ class LdapSource(Source):
         yield (
             f"changes are found by {strategy.name}: {reason}" if strategy else f"every read is full: {reason}"
         )
+        if self._outside:
+            names = ", ".join(sorted(self._outside))
+            yield f"a global catalogue does not hold all of {names}: it is unknown where it is not there; use port 636"
         for base in self.options.base:
             session = self._opened()
             shape = self._shape(session)
@@ -157,10 +174,12 @@ class LdapSource(Source):
                 self.close()
             yield from _described(base, page, shape)
 
-    def _connected(self) -> Session:
+    def _connected(self, *urls: str) -> Session:
+        """Return a session with one of ``urls``, those of the options if there are none."""
         from .adapter import connect
 
-        session = connect(self.options, self._password(), self.context.log)
+        options = self.options.model_copy(update={"url": [*urls]}) if urls else self.options
+        session = connect(options, self._password(), self.context.log)
         if self.options.anchor == "auto":
             if session.root.kind == "unknown":
                 session.close()
@@ -172,7 +191,12 @@ class LdapSource(Source):
 
     def _opened(self) -> Session:
         if self._session is None:
-            self._session = self._connected()
+            from . import catalogue
+
+            self._session = session = self._connected()
+            self._outside = frozenset()
+            if catalogue.is_catalogue(session):
+                self._outside = catalogue.outside(session, self.selected)
         return self._session
 
     def _password(self) -> str | None:

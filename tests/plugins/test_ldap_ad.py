@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from servers.slapd import free_port
 from syncd import Checkpoint, Denied
 from syncd.config.presets import PRESETS
 from syncd.testing import SourceConformance
+from syncd_ldap.adapter import Session
+from syncd_ldap.entries import Shape
 from syncd_ldap.source import LdapSource
 
 pytest_plugins = ("servers.fixtures",)
@@ -172,6 +176,150 @@ def test_nobody_may_not_read(domain: Samba) -> None:
 def test_a_base_that_does_not_exist_is_denied(domain: Samba) -> None:
     with pytest.raises(Denied, match=r"noSuchObject \(32\).*mend base"):
         drain(ad_source(domain, f"OU=Typo,{DOMAIN}"))
+
+
+# --- groups
+
+
+def test_a_filter_finds_members_of_nested_groups(domain: Samba, unit: str) -> None:
+    """LDAP_MATCHING_RULE_IN_CHAIN (a vendor's rule)."""
+    ann, ben, cid = domain.add_all(unit, ["ann.i", "ben.i", "cid.i"])
+    inner = domain.group("inner.i", unit, ann)
+    outer = domain.group("outer.i", unit, ben, inner)
+    domain.group("other.i", unit, cid)
+    nested = f"(memberOf:1.2.840.113556.1.4.1941:={outer})"
+    read = drain(ad_source(domain, unit, filter=f"(&{FILTER}{nested})"))
+    assert ["ann.i", "ben.i"] == read.values("sAMAccountName")
+    assert ["ben.i"] == drain(ad_source(domain, unit, filter=f"(&{FILTER}(memberOf={outer}))")).values(
+        "sAMAccountName"
+    )
+
+
+def test_memberships_can_be_read(domain: Samba, unit: str) -> None:
+    ann, _ = domain.add_all(unit, ["ann.j", "ben.j"])
+    groups = [domain.group(name, unit, ann) for name in ("one.j", "two.j")]
+    read = drain(ad_source(domain, unit, select=["sAMAccountName", "memberOf"]))
+    found = {entry.attributes["sAMAccountName"]: entry.attributes.get("memberOf") for entry in read.entries}
+    assert {("ann.j",), ("ben.j",)} == found.keys()
+    assert sorted(groups) == sorted(found[("ann.j",)] or ())
+    assert found[("ben.j",)] is None
+
+
+# --- long lists
+
+
+@pytest.fixture
+def most_values(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Let the controller send no more than so many values of memberOf at once, by asking for no more."""
+
+    def limit(most: int) -> None:
+        asked, search = Shape.requested.fget, Session.search
+
+        def narrow(shape: Shape) -> list[str]:
+            return [f"{name};range=0-{most - 1}" if name == "memberOf" else name for name in asked(shape)]
+
+        def narrow_search(session: Session, base: str, text: str, scope: Any, *names: str) -> Any:
+            begins = [re.sub(r".*range=(\d+)-\*", r"\1", name) for name in names]
+            ranges = [
+                name.replace("-*", f"-{int(begin) + most - 1}") if begin != name else name
+                for name, begin in zip(names, begins, strict=True)
+            ]
+            return search(session, base, text, scope, *ranges)
+
+        monkeypatch.setattr(Shape, "requested", property(narrow))
+        monkeypatch.setattr(Session, "search", narrow_search)
+
+    return limit
+
+
+@pytest.mark.parametrize("most", [1, 3, 4, 6, 7, 8])
+def test_a_list_that_comes_in_parts_is_read_whole(
+    domain: Samba, unit: str, most: int, most_values: Callable[[int], None]
+) -> None:
+    ann, ben = domain.add_all(unit, ["ann.k", "ben.k"])
+    groups = [domain.group(f"group{number}.k", unit, ann) for number in range(7)]
+    domain.modify(groups[0], member=[ann, ben])
+    most_values(most)
+    read = drain(ad_source(domain, unit, select=["sAMAccountName", "memberOf", "MEMBEROF"]))
+    found = {entry.attributes["sAMAccountName"][0]: entry for entry in read.entries}
+    assert (sorted(groups), frozenset()) == (
+        sorted(found["ann.k"].attributes["memberOf"]), found["ann.k"].unknown
+    )  # fmt: skip
+    assert found["ann.k"].attributes["memberOf"] == found["ann.k"].attributes["MEMBEROF"]
+    assert (groups[0],) == found["ben.k"].attributes["memberOf"]
+
+
+def test_a_change_of_what_came_later_changes_the_fingerprint(
+    domain: Samba, unit: str, most_values: Callable[[int], None]
+) -> None:
+    ann, _ = domain.add_all(unit, ["ann.l", "ben.l"])
+    groups = [domain.group(f"group{number}.l", unit, ann) for number in range(4)]
+    most_values(2)
+
+    def prints() -> dict[str, bytes | None]:
+        read = drain(ad_source(domain, unit, select=["sAMAccountName", "memberOf"]))
+        return {entry.attributes["sAMAccountName"][0]: entry.fingerprint for entry in read.entries}
+
+    read = drain(ad_source(domain, unit, select=["memberOf"]))
+    (last,) = [entry.attributes["memberOf"][-1] for entry in read.entries if "memberOf" in entry.attributes]
+    before = prints()
+    assert before == prints()
+    domain.modify(last, member=None)
+    after = prints()
+    assert [True, False] == [before[name] != after[name] for name in ("ann.l", "ben.l")]
+    assert last in groups
+
+
+def test_a_list_whose_rest_is_refused_is_unknown(
+    domain: Samba, unit: str, most_values: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of somebody who was moved meanwhile: what came is no whole, and is not taken for one."""
+    ann = domain.user("ann.m", unit)
+    for number in range(3):
+        domain.group(f"group{number}.m", unit, ann)
+    most_values(2)
+    search = Session.search
+
+    def elsewhere(session: Session, base: str, *rest: Any) -> Any:
+        return search(session, base.replace("ann.m", "was.m"), *rest)
+
+    monkeypatch.setattr(Session, "search", elsewhere)
+    source = ad_source(domain, unit, select=["sAMAccountName", "memberOf", "MEMBEROF"])
+    read = drain(source)
+    assert (FULL, frozenset({"memberOf", "MEMBEROF"})) == (read.checkpoints, read.entries[0].unknown)
+    ((level, event, fields),) = lines(source)
+    assert ("warning", "list_not_read_whole") == (level, event)
+    assert {"attribute": "memberOf", "anchor": domain.guid(ann)} == fields
+
+
+# --- the global catalogue
+
+
+@pytest.mark.parametrize("tls", [None, "starttls"])
+def test_what_a_global_catalogue_does_not_hold_is_unknown_and_not_empty(
+    domain: Samba, unit: str, tls: str | None
+) -> None:
+    ann = domain.user("ann.n", unit, employeeType="sales", mail="ann@example.test")
+    domain.user("ben.n", unit)
+    domain.group("group.n", unit, ann)
+    url = f"ldap://{domain.address}:3268" if tls else domain.catalogue_url
+    names = ["sAMAccountName", "mail", "telephoneNumber", "employeeType", "EMPLOYEETYPE", "memberOf", "dn"]
+    source = ad_source(domain, unit, url=url, tls=tls, select=names)
+    read = drain(source)
+    assert FULL == read.checkpoints
+    found = {entry.attributes["sAMAccountName"][0]: entry for entry in read.entries}
+    assert {
+        "ann.n": frozenset({"memberOf"}),
+        "ben.n": frozenset({"memberOf", "employeeType", "EMPLOYEETYPE"}),
+    } == {name: entry.unknown for name, entry in found.items()}
+    assert ("sales",) == found["ann.n"].attributes["employeeType"]
+    assert {"mail", "telephoneNumber"}.isdisjoint(found["ben.n"].attributes)
+    assert (
+        "a global catalogue does not hold all of EMPLOYEETYPE, employeeType, memberOf: "
+        "it is unknown where it is not there; use port 636"
+    ) in list(source.check())
+    source = ad_source(domain, unit, select=names)
+    assert {frozenset()} == {entry.unknown for entry in drain(source).entries}
 
 
 # --- the contract

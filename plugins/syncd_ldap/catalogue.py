@@ -1,0 +1,56 @@
+"""What a global catalogue of Active Directory does not hold: it has everybody of the forest, but not all of them.
+
+Which attributes it has says ``isMemberOfPartialAttributeSet`` in the schema; for any other it sends nothing, as
+for one without a value. A membership is there in part only: that in a group of another domain may be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
+
+from syncd import Denied, Entry
+
+from .adapter import Session
+from .entries import Yielded
+from .filters import escape_filter
+
+PORTS = frozenset({3268, 3269})
+MEMBERSHIPS = frozenset({"member", "memberof"})
+
+
+def is_catalogue(session: Session) -> bool:
+    """Tell whether the session is with a global catalogue: by its port (a vendor's rule)."""
+    return session.root.kind == "ad" and urlsplit(session.url).port in PORTS
+
+
+def outside(session: Session, names: Iterable[str]) -> frozenset[str]:
+    """Return which of the attributes the catalogue does not hold; all, if the schema may not be read.
+
+    Raises Unavailable.
+    """
+    asked = {name: name.partition(";")[0].lower() for name in names if name.lower() != "dn"}
+    held = _held(session, set(asked.values())) if asked else set()
+    return frozenset(name for name, attribute in asked.items() if attribute not in held - MEMBERSHIPS)
+
+
+def _held(session: Session, names: set[str]) -> set[str]:
+    named = "".join(f"(lDAPDisplayName={escape_filter(name)})" for name in sorted(names))
+    text = f"(&(objectClass=attributeSchema)(isMemberOfPartialAttributeSet=TRUE)(|{named}))"
+    try:
+        (root,) = session.search("", "(objectClass=*)", "base", "schemaNamingContext")
+        schema = root["schemaNamingContext"][0].decode()
+        found = session.search(schema, text, "one", "lDAPDisplayName")
+    except (Denied, LookupError, ValueError):
+        return set()
+    return {value.decode().lower() for one in found for value in one.get("lDAPDisplayName", ())}
+
+
+def unknown_blanks(items: Iterable[Yielded], names: frozenset[str]) -> Iterator[Yielded]:
+    """Yield the items; an entry does not know those of ``names`` that are blank, nor any membership."""
+    partial = frozenset(name for name in names if name.partition(";")[0].lower() in MEMBERSHIPS)
+    for item in items:
+        if isinstance(item, Entry):
+            attributes = item.attributes
+            item.unknown |= partial.union(name for name in names if not attributes.get(name))
+        yield item
