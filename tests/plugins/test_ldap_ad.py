@@ -218,13 +218,15 @@ def most_values(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         def narrow(shape: Shape) -> list[str]:
             return [f"{name};range=0-{most - 1}" if name == "memberOf" else name for name in asked(shape)]
 
-        def narrow_search(session: Session, base: str, text: str, scope: Any, *names: str) -> Any:
+        def narrow_search(
+            session: Session, base: str, text: str, scope: Any, *names: str, **options: Any
+        ) -> Any:
             begins = [re.sub(r".*range=(\d+)-\*", r"\1", name) for name in names]
             ranges = [
                 name.replace("-*", f"-{int(begin) + most - 1}") if begin != name else name
                 for name, begin in zip(names, begins, strict=True)
             ]
-            return search(session, base, text, scope, *ranges)
+            return search(session, base, text, scope, *ranges, **options)
 
         monkeypatch.setattr(Shape, "requested", property(narrow))
         monkeypatch.setattr(Session, "search", narrow_search)
@@ -280,8 +282,8 @@ def test_a_list_whose_rest_is_refused_is_unknown(
     most_values(2)
     search = Session.search
 
-    def elsewhere(session: Session, base: str, *rest: Any) -> Any:
-        return search(session, base.replace("ann.m", "was.m"), *rest)
+    def elsewhere(session: Session, base: str, *rest: Any, **options: Any) -> Any:
+        return search(session, base.replace("ann.m", "was.m"), *rest, **options)
 
     monkeypatch.setattr(Session, "search", elsewhere)
     source = ad_source(domain, unit, select=["sAMAccountName", "memberOf", "MEMBEROF"])
