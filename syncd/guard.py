@@ -91,7 +91,6 @@ class Summary:
     containers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     effects: Sequence[Effect] = ()
     broken_plugins: Sequence[str] = ()
-    switched: str | None = None
 
 
 def review(plan: Summary, limits: Limits) -> list[Objection]:
@@ -156,8 +155,6 @@ def _source(plan: Summary, limits: Limits) -> Iterator[Objection]:
 
 
 def _agreement(plan: Summary) -> Iterator[Objection]:
-    if plan.switched is not None:
-        yield Objection("source-switched", "run", plan.switched)
     if not (plan.adds or plan.updates or plan.removals):
         return
     if plan.detain == "always":

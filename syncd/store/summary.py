@@ -55,7 +55,6 @@ def summarise(
     services: Sequence[tuple[Service, Limits]],
     broken_plugins: Sequence[str],
     now: datetime,
-    switched: str | None = None,
 ) -> Summary:
     """Count what a staged plan would do, and what is known of its source."""
     conn, run, connection = staging.conn, staging.run, staging.connection
@@ -93,7 +92,6 @@ def summarise(
         containers=_containers(staging) if removals else {},
         effects=[_effect(staging, service, limits, counted, removals) for service, limits in services],
         broken_plugins=broken_plugins,
-        switched=switched,
     )
 
 

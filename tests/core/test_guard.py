@@ -95,13 +95,10 @@ class TestTheSource:
     def test_new_anchors_for_most_accounts_hold_the_run(self, moves, managed, expected):
         assert expected == codes(replace(CALM, moves=moves, managed=managed, size=None))
 
-    def test_another_source_holds_the_run(self):
-        assert ["source-switched"] == codes(replace(CALM, switched="the base was X and is Y"))
-
     def test_what_a_person_asked_for_is_not_held_for_its_source(self):
         plan = Summary(kind="manual", managed=10, size=0, sizes=(50,), detain="always", updates=1, moves=9)
 
-        assert [] == codes(replace(plan, containers={"OU=North": (9, 9)}, switched="x"))
+        assert [] == codes(replace(plan, containers={"OU=North": (9, 9)}))
 
 
 class TestAgreement:
