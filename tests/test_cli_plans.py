@@ -304,6 +304,16 @@ class TestUndo:
         assert "hr: run 5 (undo) is done: 2 applied" in shown
         assert [] == troubled.json("accounts", "--disabled")["accounts"]
 
+    def test_what_an_undone_addition_keeps_is_not_told_as_lost(self, office):
+        """The account is deleted, and says what it said: that only has to be as it was."""
+        office.begin()
+
+        (plan,) = office.json("undo", "1", "--preview")["runs"]
+
+        assert [[{"attribute": "deleted", "before": None, "after": True}]] * 3 == [
+            one["changes"] for one in plan["operations"]
+        ]
+
     def test_it_can_be_planned_only(self, troubled):
         troubled.out("sync", "hr")
         document = troubled.json("undo", "4", "--preview")

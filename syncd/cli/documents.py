@@ -146,7 +146,10 @@ def _operation(here: Installation, one: Stored, known: Mapping[str, Any]) -> dic
 
 
 def changes(here: Installation, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what an operation touches, by attribute; of a secret only that it is touched."""
+    """Return what an operation changes, by attribute; of a secret only that it changes.
+
+    What stands in ``before`` beyond that only has to be as it was.
+    """
     secrets = here.settings.vocabulary.secrets
     return [
         {
@@ -154,7 +157,8 @@ def changes(here: Installation, before: Mapping[str, Any], after: Mapping[str, A
             "before": masked(name, before.get(name), secrets),
             "after": masked(name, after.get(name), secrets),
         }
-        for name in sorted({*before, *after})
+        for name in sorted(after)
+        if before.get(name) != after[name]
     ]
 
 
