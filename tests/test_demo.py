@@ -8,9 +8,9 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from syncd import SyncdError
 from syncd.cli.demo import MARK, demo
 from syncd.cli.demo_company import SIZE, company, ldif, newcomers
-from syncd.cli.failures import Refused
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_it_tells_what_the_exit_codes_would_be_and_how_to_go_on(ran):
 
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):
     (tmp_path / "mine").write_text("mine", "utf-8")
-    with pytest.raises(Refused, match="not empty"):
+    with pytest.raises(SyncdError, match="not empty"):
         CliRunner().invoke(demo, [str(tmp_path), "--force"], catch_exceptions=False)
 
     assert ["mine"] == [path.name for path in tmp_path.iterdir()]
@@ -136,7 +136,7 @@ def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):
 def test_a_demo_is_begun_anew_only_by_force(tmp_path):
     (tmp_path / MARK).touch()
     (tmp_path / "notes").write_text("mine", "utf-8")
-    with pytest.raises(Refused, match="--force"):
+    with pytest.raises(SyncdError, match="--force"):
         CliRunner().invoke(demo, [str(tmp_path)], catch_exceptions=False)
     for _ in range(2):
         result = CliRunner().invoke(demo, [str(tmp_path), "--force"], catch_exceptions=False)

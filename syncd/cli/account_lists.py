@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import SyncdError
 from .asking import values_of
 from .completing import source_names
-from .failures import Refused
 from .options import examples, json_option
 from .output import heading, pairs, table, when, write, write_json
 from .session import session_of
@@ -145,9 +145,9 @@ def _texts(value: Any) -> list[str]:
 
 def _known(here: Installation, name: str) -> None:
     if name not in here.settings.vocabulary:
-        raise Refused(f"there is no attribute {name!r}; docs/mapping.md lists those that there are")
+        raise SyncdError(f"there is no attribute {name!r}; docs/mapping.md lists those that there are")
     if name in here.settings.vocabulary.secrets:
-        raise Refused(f"{name} is secret, and nothing can be found by it")
+        raise SyncdError(f"{name} is secret, and nothing can be found by it")
 
 
 def state_of(account: dict[str, Any]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from ..errors import SyncdError
 from .completing import run_numbers, source_names
 from .doing import settle, show_and_settle
-from .failures import Refused
 from .options import all_option, examples, json_option, preview_option, why_option, yes_option
 from .plans import MOST
 from .session import session_of
@@ -40,9 +40,9 @@ def apply(
     here = session_of(ctx).writing("apply")
     found = run_of(here.database, run)
     if found is None:
-        raise Refused(f"there is no run {run}; see syncd runs")
+        raise SyncdError(f"there is no run {run}; see syncd runs")
     if plan_hash is not None and not (found.plan_hash or "").startswith(plan_hash):
-        raise Refused(f"run {run} has the plan {found.plan_hash}, which does not begin with {plan_hash}")
+        raise SyncdError(f"run {run} has the plan {found.plan_hash}, which does not begin with {plan_hash}")
     ctx.exit(settle(here, found, yes=yes, why=why, as_json=as_json))
 
 

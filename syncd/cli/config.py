@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from ..errors import SyncdError
 from .completing import preset_names
-from .failures import Refused
 from .lazy import LazyGroup
 from .options import examples, json_option
 from .output import shown, write, write_json
@@ -56,7 +56,7 @@ def show(
         if prefix is None or path == prefix or path.startswith((f"{prefix}.", f"{prefix}["))
     ]
     if not rows:
-        raise Refused(f"nothing of the configuration begins with {prefix!r}")
+        raise SyncdError(f"nothing of the configuration begins with {prefix!r}")
     if as_json:
         write_json(
             {"values": [{"path": path, "value": value, "origin": place} for path, value, place in rows]}
@@ -73,7 +73,7 @@ def _show_preset(name: str, *, as_json: bool) -> None:
 
     found = PRESETS.get(name)
     if found is None:
-        raise Refused(f"there is no preset {name!r}; there are: {', '.join(sorted(PRESETS))}")
+        raise SyncdError(f"there is no preset {name!r}; there are: {', '.join(sorted(PRESETS))}")
     if as_json:
         shown_keys = {"options": found.options, "keys": found.keys, "match": found.match, "map": found.map}
         write_json({"preset": name, **shown_keys})

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from ..errors import SyncdError
 from . import session as sessions
 from .asking import confirm
-from .failures import Refused
 from .lazy import LazyGroup
 from .options import examples, json_option, yes_option
 from .output import counted, say, shown, write, write_json
@@ -48,7 +48,7 @@ def backup(ctx: click.Context, /, *, file: Path, force: bool, as_json: bool) -> 
     session.begin_log()
     here = session.reading
     if file.exists() and not force:
-        raise Refused(f"{file} exists already; name another file, or say --force")
+        raise SyncdError(f"{file} exists already; name another file, or say --force")
     back_up(here.database, file)
     size = file.stat().st_size
     log = get_log("syncd.store")

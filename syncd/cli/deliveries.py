@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import SyncdError
 from .completing import platform_names
-from .failures import Refused, exit_code_of, report, worst
+from .failures import exit_code_of, report, worst
 from .lazy import LazyGroup
 from .options import examples, json_option
 from .output import age_text, counted, shown, table, when, write, write_json
@@ -195,7 +196,7 @@ def _require_platforms(session: Session, names: tuple[str, ...]) -> None:
     unknown = [name for name in names if name not in configured]
     if unknown:
         known = ", ".join(sorted(configured)) or "none"
-        raise Refused(
+        raise SyncdError(
             f"there is no platform {', '.join(unknown)} in the configuration; configured are: {known}"
         )
 
@@ -245,7 +246,6 @@ def verify(ctx: click.Context, /, *, platforms: tuple[str, ...], repair: bool, a
 def _verified(
     here: Installation, names: tuple[str, ...], codes: list[int]
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    from ..errors import SyncdError
     from ..pipeline.delivering import verify_platforms
 
     for name, differences in verify_platforms(here, names):

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import click
 
+from ..errors import SyncdError
 from . import session as sessions
 from .demo_company import BOOK, CONFIGURATION, PEOPLE, STATE, company, configuration
 from .demo_days import Show
-from .failures import Refused
 from .options import examples
 from .output import heading, write
 
@@ -47,11 +47,11 @@ def _prepare(place: Path, *, force: bool) -> None:
     mark = place / MARK
     if place.exists() and any(place.iterdir()):
         if not mark.is_file():
-            raise Refused(
+            raise SyncdError(
                 f"{place} is not empty, and no demo made it; name another folder: syncd demo FOLDER"
             )
         if not force:
-            raise Refused(f"{place} has a demo already; 'syncd demo {place} --force' begins anew")
+            raise SyncdError(f"{place} has a demo already; 'syncd demo {place} --force' begins anew")
         for name in (PEOPLE, BOOK, CONFIGURATION):
             (place / name).unlink(missing_ok=True)
         shutil.rmtree(place / STATE, ignore_errors=True)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import SyncdError
 from .account_lists import link_lines, links_of, print_remotes, remotes_of, state_of
 from .documents import attributes_of, label, masked, operation_documents
-from .failures import Refused
 from .options import examples, json_option
 from .output import heading, pairs, shown, when, write, write_json
 from .plans import print_operation
@@ -54,7 +54,7 @@ def _document(here: Installation, number: int, attribute: str | None) -> dict[st
     if attribute is not None:
         explained = [one for one in explained if one.attribute == attribute]
         if not explained:
-            raise Refused(
+            raise SyncdError(
                 f"nobody says anything of {attribute!r} of account {number}; syncd explain {number}"
             )
     row = here.database.conn.execute(

@@ -13,16 +13,9 @@ from ..logs import redact
 PROGRAM = "syncd"
 """The name of the program in messages."""
 
-WRONG_USE = 64
 BAD_DATA = 65
 HELD = 3
 HAS_OPERATIONS = 2
-
-
-class Refused(SyncdError):
-    """What was asked for cannot be done as it was asked."""
-
-    exit_code = WRONG_USE
 
 
 def exit_code_of(error: BaseException) -> int:

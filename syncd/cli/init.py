@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .failures import Refused
+from ..errors import SyncdError
 from .options import examples, json_option
 from .output import say, write, write_json
 
@@ -58,7 +58,7 @@ def init(
     from .starter import Choice, text_of
 
     if sum(one is not None for one in (ldap, ldif, csv)) > 1:
-        raise Refused("--ldap, --ldif and --csv exclude each other")
+        raise SyncdError("--ldap, --ldif and --csv exclude each other")
     place = _folder(ctx, folder)
     state = _DEFAULT_STATE if place == _DEFAULT_FOLDER else place / "state"
     file = ldif or csv
@@ -81,7 +81,7 @@ def _folder(ctx: click.Context, folder: Path | None) -> Path:
     files = ctx.find_root().params.get("files")
     told = files[0] if files else os.environ.get("SYNCD_CONFIG")
     if told and Path(told).name != "syncd.toml":
-        raise Refused(
+        raise SyncdError(
             f"init writes a file called syncd.toml; name its folder: syncd init {Path(told).parent}"
         )
     return Path(told).absolute().parent if told else _DEFAULT_FOLDER
@@ -92,9 +92,11 @@ def _written(file: Path, text: str, state: Path) -> Path:
         file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError:
-        raise Refused(f"{file} exists already; remove it, or name another folder") from None
+        raise SyncdError(f"{file} exists already; remove it, or name another folder") from None
     except PermissionError:
-        raise Refused(f"{file} may not be written; name a folder of your own: syncd init ./syncd") from None
+        raise SyncdError(
+            f"{file} may not be written; name a folder of your own: syncd init ./syncd"
+        ) from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(text)
     state.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import SyncdError
 from .asking import confirm, values_of
 from .completing import source_names
 from .doing import report_done
-from .failures import Refused
 from .options import examples, json_option, why_option, yes_option
 from .output import counted, say, shown, write, write_json
 from .queue_lists import reason_of
@@ -132,9 +132,9 @@ def _chosen(
     from ..pipeline import queue as pipeline
 
     if bool(ids) == everything:
-        raise Refused("name the operations, or say --all")
+        raise SyncdError("name the operations, or say --all")
     if connection is not None and not everything:
-        raise Refused("--connection belongs to --all")
+        raise SyncdError("--connection belongs to --all")
     if everything:
         detained = pipeline.waiting(here, connection=connection, state="detained")
         # What belongs to a plan that was only shown is not "all": it is done by syncd apply, as a whole.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import SyncdError
 from .completing import source_names
-from .failures import Refused
 from .options import examples, json_option
 from .output import age, heading, pairs, shown, table, when, write, write_json
 from .session import session_of
@@ -126,7 +126,7 @@ def _detail(here: Installation, number: int) -> dict[str, Any]:
 
     found = stored.by_ids(here.database, [number])
     if not found:
-        raise Refused(f"there is no operation {number}; see syncd queue list")
+        raise SyncdError(f"there is no operation {number}; see syncd queue list")
     one = found[0]
     secrets = here.settings.vocabulary.secrets
     record = json.loads(one.record) if one.record else {}

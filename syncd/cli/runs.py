@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import SyncdError
 from .completing import run_numbers, source_names
-from .failures import Refused
 from .options import all_option, examples, json_option
 from .output import heading, pairs, shown, table, when, write, write_json
 from .session import session_of
@@ -99,7 +99,7 @@ def _show(here: Installation, number: int, *, as_json: bool) -> None:
 
     run = run_of(here.database, number)
     if run is None:
-        raise Refused(f"there is no run {number}; see syncd runs")
+        raise SyncdError(f"there is no run {number}; see syncd runs")
     document = {
         **run_document(here, run),
         "operations": _summary(here, number),

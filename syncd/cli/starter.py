@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import SyncdError
 from ..model import VOCABULARY
-from .failures import Refused
 
 _LOOK_AT = 1 << 20
 
@@ -65,9 +65,11 @@ class Choice(NamedTuple):
 
 
 def text_of(choice: Choice) -> str:
-    """Return the configuration. Raises Refused for a file that cannot be read, or a name that cannot be one."""
+    """Return the configuration. Raises SyncdError for a file that cannot be read, or a name that cannot be one."""
     if not re.fullmatch(r"[A-Za-z0-9-]{4,32}", choice.enterprise):
-        raise Refused(f"{choice.enterprise!r} cannot name an enterprise: 4 to 32 letters, digits and dashes")
+        raise SyncdError(
+            f"{choice.enterprise!r} cannot name an enterprise: 4 to 32 letters, digits and dashes"
+        )
     source = {"ldap": _ldap, "ldif": _ldif, "csv": _csv}[choice.kind](choice)
     return "\n".join([*_head(choice), *source, *_platform(choice), ""])
 
@@ -133,7 +135,7 @@ def _csv(choice: Choice) -> Iterable[str]:
     mapped = _mapped(header)
     anchor = choice.anchor or _likely_anchor(header, mapped)
     if anchor not in header:
-        raise Refused(f"{choice.file} has no column {anchor!r}; it has: {', '.join(header)}")
+        raise SyncdError(f"{choice.file} has no column {anchor!r}; it has: {', '.join(header)}")
     yield f"[source.{choice.source}]"
     yield 'type = "csv"'
     yield f"path = {_quoted(choice.file)}"
@@ -191,7 +193,7 @@ def _beginning(choice: Choice) -> str:
         with choice.file.open("rb") as stream:
             return stream.read(_LOOK_AT).decode("utf-8-sig", "replace")
     except OSError as error:
-        raise Refused(f"{choice.file} cannot be read: {error.strerror}") from error
+        raise SyncdError(f"{choice.file} cannot be read: {error.strerror}") from error
 
 
 def _names_in_ldif(text: str) -> set[str]:
@@ -205,7 +207,7 @@ def _header(choice: Choice) -> list[str]:
     delimiter = max(",;\t|", key=line.count)
     header = next(csv_format.reader(io.StringIO(line), delimiter=delimiter), [])
     if not any(name.strip() for name in header):
-        raise Refused(f"{choice.file} has no header: its first line names no column")
+        raise SyncdError(f"{choice.file} has no header: its first line names no column")
     return header
 
 

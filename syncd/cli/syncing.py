@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import SyncdError
 from .completing import source_names
 from .documents import KINDS
-from .failures import HAS_OPERATIONS, Refused, exit_code_of, report, worst
+from .failures import HAS_OPERATIONS, exit_code_of, report, worst
 from .options import all_option, examples, json_option
 from .output import write, write_json
 from .plans import MOST
@@ -97,14 +98,14 @@ def named(session: Session, sources: tuple[str, ...]) -> tuple[str, ...]:
     unknown = [name for name in sources if name not in configured]
     if unknown:
         known = ", ".join(sorted(configured)) or "none"
-        raise Refused(
+        raise SyncdError(
             f"there is no source {', '.join(unknown)} in the configuration; configured are: {known}"
         )
     if sources:
         return tuple(dict.fromkeys(sources))
     every = sorted(configured.values(), key=lambda one: (one.enterprise, one.precedence))
     if not every:
-        raise Refused("no source is configured")
+        raise SyncdError("no source is configured")
     return tuple(one.name for one in every)
 
 
@@ -121,7 +122,6 @@ def _each(
 
     A failure is told at once, its exit code goes to ``codes``, and what is yielded is its document.
     """
-    from ..errors import SyncdError
     from ..pipeline.installation import line_of
 
     yield from ((run, {}) for run in first)
