@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -130,6 +131,13 @@ class Office:
         text = self.config.read_text("utf-8")
         assert old in text
         self.config.write_text(text.replace(old, new), "utf-8")
+
+    def without(self, source: str) -> None:
+        """Take a source out of the configuration."""
+        text = self.config.read_text("utf-8").replace(f'"{source}", ', "").replace(f', "{source}"', "")
+        tables = re.split(r"^(?=\[)", text, flags=re.MULTILINE)
+        own = (f"[source.{source}]", f"[source.{source}.")
+        self.config.write_text("".join(one for one in tables if not one.startswith(own)), "utf-8")
 
     def run(self, *words: str) -> Result:
         """Run a command in this process."""

@@ -366,6 +366,15 @@ class TestCompletion:
         assert ["release", "retry"] == complete(office, "syncd queue re")
         assert ["ids"] == complete(office, "syncd config show --preset i")
 
+    def test_what_is_not_configured_any_more_is_offered_to_be_retired(self, office):
+        office.begin()
+        configured = complete(office, "syncd retire ")
+        office.without("directory")
+
+        assert ([], ["directory"]) == (configured, complete(office, "syncd retire "))
+        office.out("retire", "directory", "--yes")
+        assert [] == complete(office, "syncd retire ")
+
     def test_a_broken_configuration_completes_nothing_and_says_nothing(self, office):
         office.config.write_text("not [ toml", "utf-8")
 

@@ -333,12 +333,22 @@ class TestUndo:
 class TestRetire:
     def test_it_plans_what_becomes_of_the_accounts_and_does_it(self, office):
         office.begin()
+        office.without("directory")
         shown = office.out("retire", "directory", "--yes", "--why", "no longer kept")
 
         assert "run 4 of directory, retire" in shown
         assert "phone: +49 40 111 -> -" in shown
         assert "directory: run 4 (retire) is done: 1 applied" in shown
         assert "why: no longer kept" in shown
+
+    def test_one_that_is_configured_is_refused_and_the_place_named(self, office):
+        office.begin()
+        result = office.run("retire", "directory", "--preview")
+
+        assert 64 == result.exit_code
+        assert f"source directory is still configured ({office.config}:" in result.stderr
+        assert "take [source.directory] out of the configuration" in result.stderr
+        assert 3 == len(office.json("runs")["runs"])
 
     def test_a_source_that_never_was_is_refused(self, office):
         office.begin()

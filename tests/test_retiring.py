@@ -15,6 +15,8 @@ NO_LONGER = """[enterprise.acme]
 sources = []
 protected = ["login:svc-*"]
 """
+WITHOUT = {"hq": NO_LONGER, "branch": ONE_SOURCE}
+"""The configuration that a source is not in."""
 
 
 @pytest.fixture
@@ -37,6 +39,8 @@ def merged(tmp_path):
 
 
 def retired(company, name="hq"):
+    """Take a source out of the configuration, and retire it."""
+    company.configure(WITHOUT[name])
     run = apply_run(company.here, retire(company.here, name))
     finish_retirement(company.here, run)
     return run_of(company.database, run.id)
@@ -60,6 +64,7 @@ def test_the_accounts_of_a_retired_source_are_disabled(company):
 def test_planning_a_retirement_changes_nothing(company):
     company.hire("anna")
     company.sync()
+    company.configure(NO_LONGER)
     run = retire(company.here, "hq")
 
     assert "planned" == run.state
@@ -78,42 +83,72 @@ def test_a_source_that_is_no_longer_configured_can_be_retired(company):
     assert {"anna": "missing"} == states(company)
 
 
-def test_what_becomes_of_removed_people_is_what_the_configuration_says(company):
-    company.configure(ONE_SOURCE.replace("reads = 1", 'removed = "delete", reads = 1'))
-    company.hire("anna")
-    company.sync()
-    retired(company)
-
-    assert 1 == company.value("SELECT COUNT(*) FROM accounts WHERE deleted_at IS NOT NULL")
-
-
-def test_a_source_that_may_only_add_can_be_retired(company):
-    company.configure(ONE_SOURCE.replace('type = "memory"', 'type = "memory"\noperations = ["add"]'))
+def test_what_its_table_said_of_leavers_is_gone_with_it(company):
+    """So a source that may only add, or that keeps or deletes its leavers, is retired like any other."""
+    only_adds = ONE_SOURCE.replace('type = "memory"', 'type = "memory"\noperations = ["add"]')
+    company.configure(only_adds.replace("reads = 1", 'removed = "delete", reads = 1'))
     company.hire("anna")
     company.sync()
     retired(company)
 
     assert {"anna": "missing"} == states(company)
+    assert 0 == company.value("SELECT COUNT(*) FROM accounts WHERE deleted_at IS NOT NULL")
 
 
-def test_kept_and_protected_accounts_stay_without_an_owner_that_is_alive(company):
+def test_a_protected_account_stays_without_an_owner_that_is_alive(company):
     company.hire("anna", "svc-door")
     company.sync()
-    company.configure(ONE_SOURCE.replace("reads = 1", 'removed = "keep", reads = 1'))
     run = retired(company)
 
-    assert {"anna": None, "svc-door": None} == states(company)
-    assert 0 == run.counts["remove"]
-    assert 2 == company.value("SELECT COUNT(*) FROM links WHERE gone_at IS NOT NULL")
-    assert "Anna" == company.value("SELECT attributes ->> 'last_name' FROM accounts WHERE login = 'anna'")
-
-
-def test_a_protected_account_is_not_removed(company):
-    company.hire("anna", "svc-door")
-    company.sync()
-    retired(company)
-
     assert {"anna": "missing", "svc-door": None} == states(company)
+    assert 1 == run.counts["remove"]
+    assert 2 == company.value("SELECT COUNT(*) FROM links WHERE gone_at IS NOT NULL")
+    assert "Svc-Door" == company.value(
+        "SELECT attributes ->> 'last_name' FROM accounts WHERE login = 'svc-door'"
+    )
+
+
+def test_a_source_that_is_configured_is_not_retired_and_nothing_changes(company):
+    """Its next read would be a first one, and want everybody back."""
+    company.hire("anna")
+    company.sync()
+    runs = company.value("SELECT COUNT(*) FROM runs")
+    with pytest.raises(
+        SyncdError, match=r"source hq is still configured \(.*syncd.toml:\d+\).*enterprise.acme"
+    ):
+        retire(company.here, "hq")
+
+    assert ({"anna": None}, runs) == (states(company), company.value("SELECT COUNT(*) FROM runs"))
+    renamed = ONE_SOURCE.replace('"hq"', '"main"').replace("source.hq", "source.main")
+    company.configure(renamed.replace('type = "memory"', 'type = "memory"\nformerly = "hq"'))
+    with pytest.raises(SyncdError, match=r"configured as main .* take \[source.main\]"):
+        retire(company.here, "hq")
+
+
+def test_a_retirement_that_was_only_planned_is_not_applied_once_its_source_is_configured_again(company):
+    company.hire("anna")
+    company.sync()
+    company.configure(NO_LONGER)
+    run = retire(company.here, "hq")
+    company.configure(ONE_SOURCE)
+    with pytest.raises(SyncdError, match="still configured"):
+        approve(company.here, run.id)
+
+    assert {"anna": None} == states(company)
+
+
+def test_a_source_that_moved_to_another_enterprise_is_retired_where_it_was(company):
+    company.hire("anna")
+    company.sync()
+    company.configure(ONE_SOURCE.replace("enterprise.acme", "enterprise.beta"))
+    with pytest.raises(SyncdError, match="syncd retire hq"):
+        company.sync()
+    finish_retirement(company.here, apply_run(company.here, retire(company.here, "hq")))
+    company.sync()
+
+    assert [("acme", "missing"), ("beta", None)] == company.rows(
+        "SELECT enterprise, disabled_by FROM accounts ORDER BY id"
+    )
 
 
 def test_an_account_with_another_living_owner_only_loses_what_the_source_said(merged):
@@ -130,7 +165,6 @@ def test_the_guards_detain_the_removals_of_a_large_source(company):
     """It needs a person's word for each: the retirement itself goes on, and the queue has the rest."""
     company.hire(*(f"u{number}" for number in range(30)), "svc-door")
     company.sync()
-    company.configure(NO_LONGER)
     run = retired(company)
 
     assert ["too-many-removals"] == [one.code for one in run.objections]
@@ -165,6 +199,7 @@ def test_finishing_twice_is_harmless_and_a_source_that_began_anew_is_left_alone(
 
     assert not finish_retirement(company.here, run)
     assert first == find_connection(company.database, "hq").retired_at
+    company.configure(ONE_SOURCE)
     company.sync()
     assert not finish_retirement(company.here, run)
     assert find_connection(company.database, "hq").retired_at is None

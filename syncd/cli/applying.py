@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..errors import SyncdError
-from .completing import run_numbers, source_names
+from .completing import frozen_names, run_numbers
 from .doing import settle, show_and_settle
 from .options import all_option, examples, json_option, preview_option, why_option, yes_option
 from .plans import MOST
@@ -92,7 +92,7 @@ def undo(
         "syncd retire branch              plan it, show it, ask, do it",
     )
 )
-@click.argument("source", shell_complete=source_names)
+@click.argument("source", shell_complete=frozen_names)
 @preview_option
 @all_option(f"Show all operations, not the first {MOST}.")
 @why_option
@@ -112,7 +112,9 @@ def retire(
 ) -> None:
     """Take SOURCE out of service: plan what becomes of its accounts, show it, and do it once you agree.
 
-    A source that merely leaves the configuration is frozen: nothing of it is removed.
+    Take its table out of the configuration first, and its name out of the enterprise's sources: by that
+    alone a source is frozen, and nothing of it is removed. One that is configured is refused, as its next
+    read would bring everybody back.
     """
     from ..pipeline.retiring import retire as plan_retirement
 

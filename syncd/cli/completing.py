@@ -6,7 +6,6 @@ Whatever goes wrong here completes nothing, and says nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,16 @@ _MOST_RUNS = 50
 def source_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a configured source."""
     return _tables(ctx, parameter, "source", incomplete)
+
+
+def frozen_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a source that is not configured any more, and not retired yet."""
+    del parameter
+    with suppress(Exception):  # a completion that raises would be printed into the person's command line
+        known = _column(ctx, "SELECT name FROM connections WHERE retired_at IS NULL ORDER BY name")
+        configured = _document(ctx).tables("source")
+        return [name for name in known if name.startswith(incomplete) and name not in configured]
+    return []
 
 
 def platform_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -40,8 +49,9 @@ def preset_names(ctx: click.Context, parameter: click.Parameter, incomplete: str
 def run_numbers(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Complete the number of a run, the newest first."""
     del parameter
-    with suppress(Exception):  # a completion that raises would be printed into the person's command line
-        return [number for number in _runs(ctx) if number.startswith(incomplete)]
+    with suppress(Exception):  # as above
+        numbers = _column(ctx, f"SELECT id FROM runs ORDER BY id DESC LIMIT {_MOST_RUNS}")
+        return [number for number in numbers if number.startswith(incomplete)]
     return []
 
 
@@ -60,12 +70,11 @@ def _document(ctx: click.Context) -> Document:
     return read(files or None, os.environ)
 
 
-def _runs(ctx: click.Context) -> Iterator[str]:
+def _column(ctx: click.Context, query: str) -> list[str]:
     from ..store.database import open_reading
     from .session import DATABASE
 
     told = ctx.find_root().params.get("state_directory") or _document(ctx).tree.get("state_directory")
     folder = Path(told or os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or "/var/lib/syncd")
     with closing(open_reading(folder / DATABASE)) as database:
-        rows = database.conn.execute("SELECT id FROM runs ORDER BY id DESC LIMIT ?", (_MOST_RUNS,))
-        yield from [str(number) for (number,) in rows]
+        return [str(value) for (value,) in database.conn.execute(query)]

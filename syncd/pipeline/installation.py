@@ -107,6 +107,21 @@ def source_settings(here: Installation, name: str) -> SourceSettings:
     return settings
 
 
+def require_unconfigured(here: Installation, connection: int | None) -> None:
+    """Refuse to retire a connection that is still to be read. Raises SyncdError that says where it is configured."""
+    name, enterprise = here.database.conn.execute(
+        "SELECT name, enterprise FROM connections WHERE id = ?", (connection,)
+    ).fetchone()
+    for one in here.settings.sources.values():
+        if name in (one.name, one.formerly) and one.enterprise == enterprise:
+            known = f"still configured{f' as {one.name}' if one.name != name else ''}"
+            raise SyncdError(
+                f"source {name} is {known} ({here.settings.origins[f'source.{one.name}.type']}), and its next "
+                f"read would bring everybody back: take [source.{one.name}] out of the configuration and its "
+                f"name out of the sources of [enterprise.{enterprise}], then syncd retire {name}"
+            )
+
+
 def context_of(here: Installation, name: str) -> Context:
     """Return what a connector is given."""
     return Context(name, logs.get_log(f"connector.{name}"), here.secret, here.stopping)

@@ -21,7 +21,7 @@ from ..store.staging import Staging, stamp
 from ..store.standings import precedence_of
 from ..store.summary import PlanView, summarise
 from ..validation import Places, validate
-from .installation import Installation, Line
+from .installation import Installation, Line, require_unconfigured
 
 log = get_log("syncd.line")
 
@@ -277,6 +277,8 @@ def approve(here: Installation, number: int, *, why: str | None = None, plan_has
         newer = runs.open_run(here.database, run.connection)
         hint = f"; the open run is {newer.id}" if newer is not None else "; run syncd preview again"
         raise SyncdError(f"run {number} is {run.state} and cannot be applied{hint}")
+    if run.kind == "retire":
+        require_unconfigured(here, run.connection)
     if plan_hash is not None and not (run.plan_hash or "").startswith(plan_hash):
         raise SyncdError(f"run {number} has the plan {run.plan_hash}, which does not begin with {plan_hash}")
     overrides = sorted({one.code for one in run.objections if one.scope == "run"})

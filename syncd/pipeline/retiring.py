@@ -1,27 +1,26 @@
 """The end of things: a source that is no longer wanted, and a person who is to be forgotten.
 
 A source that is absent from the configuration is frozen: nothing of it is read, nobody is removed. Its
-accounts change only when it is retired. One that is configured again under the same name after that
-starts anew: its first plan is a first plan, and people come back to their accounts by their anchors.
+accounts change only when it is retired, which one that is configured cannot be. One that is configured
+again under the same name after that starts anew: its first plan is a first plan, and people come back to their accounts by their anchors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from ..errors import SyncdError
 from ..guard import Limits
 from ..logs import get_log
 from ..model import Operation
-from ..planning import Leavers, Terms, departure, parting
+from ..planning import Terms, departure, parting
 from ..store import runs
 from ..store.keeping import forget, forgetting, obstacles
 from ..store.retirement import retire_connection
 from ..store.runs import Connection, Run
 from ..store.standings import Standings, precedence_of
 from .asking import ask
-from .installation import Installation
+from .installation import Installation, require_unconfigured
 from .line import resume
 
 log = get_log("syncd.line")
@@ -33,21 +32,21 @@ CHUNK = 500
 def retire(here: Installation, name: str, *, why: str | None = None) -> Run:
     """Plan what becomes of the accounts of a source that is no longer wanted.
 
-    Every link of the connection ends. An account that has no other owner alive gets what ``leavers``
-    says of people who were removed (disabled, if the source is not configured any more); others lose
-    what this source said of them. Accounts that are protected, or kept, stay as they are, without an
-    owner. The limits of the source judge the plan, the default ones if it is not configured; plans of
-    the connection that were open are superseded.
+    Every link of the connection ends. An account that has no other owner alive is disabled; others lose
+    what this source said of them. Protected accounts stay as they are, without an owner. What its table
+    said of leavers and limits is gone with it, so the limits are the default ones. Plans of the
+    connection that were open are superseded.
 
-    Raises SyncdError if there is no such connection, or it was retired before.
+    Raises SyncdError if there is no such connection, it was retired before, or it is still configured:
+    its next read would bring everybody back.
     """
     connection = runs.find_connection(here.database, name)
     if connection is None:
         raise SyncdError(f"there is no connection {name!r}; see syncd runs")
     if connection.retired_at is not None:
         raise SyncdError(f"{name} was retired at {connection.retired_at}; there is nothing left to do")
+    require_unconfigured(here, connection.id)
     resume(here, connection.id)
-    settings = here.settings.sources.get(name)
     run = ask(
         here,
         kind="retire",
@@ -55,7 +54,7 @@ def retire(here: Installation, name: str, *, why: str | None = None) -> Run:
         connection=connection.id,
         operations=_departures(here, connection),
         why=why,
-        limits=settings.limits if settings is not None else Limits(),
+        limits=Limits(),
     )
     _supersede_plans(here, run)
     return run
@@ -87,7 +86,6 @@ def _departures(here: Installation, connection: Connection) -> Iterator[Operatio
     conn = here.database.conn
     enterprise = here.settings.enterprises.get(connection.enterprise)
     protected = enterprise.protected if enterprise is not None else ()
-    terms = _terms(here, connection)
     standings = Standings(here.database, connection.id, connection.enterprise)
     standings.rank(precedence_of(conn, enterprise.sources if enterprise is not None else ()))
     rows = conn.execute(
@@ -98,16 +96,8 @@ def _departures(here: Installation, connection: Connection) -> Iterator[Operatio
         for standing in standings.by_link(links[start : start + CHUNK]):
             one = None
             if not standing.deleted:
-                one = departure(standing, "removed", terms, here.settings.vocabulary, protected, due=True)
+                one = departure(standing, "removed", Terms(), here.settings.vocabulary, protected, due=True)
             yield one if one is not None else parting(standing)
-
-
-def _terms(here: Installation, connection: Connection) -> Terms:
-    """Return the terms of a retirement: a person asked for it, so a source that may only add parts as well."""
-    settings = here.settings.sources.get(connection.name)
-    if settings is None or settings.enterprise != connection.enterprise:
-        return Terms(leavers=Leavers(removed="disable"))
-    return replace(settings.terms, operations=Terms().operations)
 
 
 def erase(here: Installation, account: int) -> dict[str, int]:
