@@ -138,6 +138,50 @@ def test_the_same_plan_keeps_its_run_its_age_and_its_approval():
     assert [(1,), (1,)] == site.rows("SELECT run FROM operations")
 
 
+@pytest.mark.parametrize("leavers", [AT_ONCE, {"reads": 2, "after": "24h"}], ids=["at once", "after a grace"])
+@pytest.mark.parametrize("detain", ["always", "never"])
+def test_a_plan_that_nobody_has_agreed_to_is_judged_as_often_as_it_is_made(detain, leavers):
+    """What a guard has detained of it counts again, or a second look would find less to object to."""
+    dn = {"map": {**PLAIN["map"], "distinguished_name": "dn"}}
+    limits = {**UNLIMITED, "remove": {"count": 1}, "container": "50%"}
+    site = Site(hq={"detain": detain, "limits": limits, "leavers": leavers, **dn})
+    for number in range(6):
+        site.hire(f"p{number}", dn=f"CN=p{number},OU=North")
+    site.approve(site.plan())
+    site.fire("p0", "p1", "p2", "p3")
+    site.world().change("p4", sn="Waits")
+    codes = ["container-emptied", *(["detain-always"] if detain == "always" else []), "too-many-removals"]
+
+    first = site.sync()
+    assert ("held", codes) == (first.state, [one.code for one in first.objections])
+    for _ in range(2):
+        again = site.sync()
+        assert (first.id, first.objections) == (again.id, again.objections)
+        assert site.told(first) == site.told(again)
+    site.world().change("p5", sn="More")
+    other = site.sync()
+    assert first.id != other.id
+    assert first.objections == other.objections
+    assert 4 == len(site.operations())
+
+    site.approve(other)
+    assert {"Waits", "More"} == {site.person(anchor).attributes["last_name"] for anchor in ("p4", "p5")}
+    assert [] == [one.code for one in site.sync().objections if one.scope != "run"]
+    assert ["p0", "p1", "p2", "p3"] == [one.anchor for one in site.operations()]
+
+
+def test_what_preview_has_shown_as_detained_is_told_again_by_sync():
+    site = Site(hq={"limits": {**UNLIMITED, "remove": {"count": 1}}})
+    site.hired(6)
+    site.fire("p000", "p001", "p002")
+    shown = site.plan()
+
+    done = site.sync()
+
+    assert (shown.id, ["too-many-removals"]) == (done.id, [one.code for one in done.objections])
+    assert {"kept": 3, "remove": 0}.items() <= site.sync().counts.items()
+
+
 def test_another_plan_supersedes_the_old_one_and_its_approval():
     site = Site(hq={"detain": "always"})
     site.hire("a")

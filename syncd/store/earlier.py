@@ -49,7 +49,8 @@ def end_decisions(staging: Staging, now: str, *, complete: bool) -> None:
 def keep_open(staging: Staging) -> int:
     """Where the very same proposal is open already, keep that row (its state, age and edits), drop ours.
 
-    Ours counts where the other waits: in a run that is held, as nobody has agreed to it, and when it is due.
+    Ours counts where it is due and the other waits, and where the other is of a plan that nobody has agreed
+    to: what a guard detained of that is for the guards to judge again, with the rest of it.
     """
     names = {"run": staging.run, "connection": staging.connection}
     others = "o.connection = :connection AND o.state IN ('detained','failed','waiting') AND o.run <> :run"
@@ -58,7 +59,8 @@ def keep_open(staging: Staging) -> int:
     ).fetchone():
         return 0
     rows = staging.conn.execute(
-        "SELECT o.id, n.id, o.state = 'waiting' AND (n.state = 'planned' OR r.state = 'held')"
+        "SELECT o.id, n.id, n.state IN ('planned','waiting') AND r.state IN ('planned','held')"
+        "   OR n.state = 'planned' AND o.state = 'waiting'"
         " FROM operations n CROSS JOIN operations o INDEXED BY operations_open ON o.anchor = n.anchor"
         f" CROSS JOIN runs r ON r.id = o.run WHERE n.run = :run AND o.digest = n.digest AND {others}",
         names,
