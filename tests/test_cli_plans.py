@@ -254,6 +254,20 @@ directory: run 5 is done: 1 entry, 1 unchanged, 0 applied
 platform phonebook: 2 confirmed
 """) == troubled.out("sync")
 
+    def test_what_decisions_keep_away_is_told_by_preview_and_by_sync(self, troubled):
+        troubled.out("sync", "hr")
+        troubled.out("queue", "discard", "7", "--why", "two people")
+        troubled.out("queue", "ignore", "hr", "2")
+        told = "undone or discarded, not asked again: 1 (syncd queue list --kept-away)\n"
+        shown, done = troubled.out("preview", "hr"), troubled.out("sync", "hr")
+
+        assert f"\nno operations\nentries that are ignored: 1 (syncd queue list --ignored)\n{told}" in shown
+        assert f"0 applied\n  {told}" in done
+        assert [(1, 1)] == [
+            (run["counts"]["kept_away"], run["counts"]["ignored"])
+            for run in troubled.json("sync", "hr")["runs"]
+        ]
+
     def test_a_held_plan_names_the_command_that_goes_on(self, office):
         shown = office.out("sync", "hr", code=3)
 
@@ -491,6 +505,21 @@ what the source says
 
         assert [5] == [one["operation"] for one in queue.json("queue")["operations"]]
         assert "discard by kim, 2026-01-06 12:00: two people" in queue.out("queue", "show", "7")
+
+    def test_what_is_kept_away_is_listed_until_that_is_ended(self, queue):
+        queue.out("queue", "discard", "7", "--why", "two people")
+        queue.out("undo", "4", "--yes")
+
+        assert lines("""
+CONNECTION  ENTRY  DECISION  OPERATION  BY   SINCE             WHY
+hr          4      undo      6          kim  2026-01-06 12:00  -
+hr          3      undo      8          kim  2026-01-06 12:00  -
+hr          5      discard   7          kim  2026-01-06 12:00  two people
+""") == queue.out("queue", "--kept-away")
+        assert [] == queue.json("queue", "list", "--kept-away", "--connection", "directory")["kept_away"]
+        queue.out("queue", "unignore", "hr", "5")
+        assert ["4", "3"] == [one["anchor"] for one in queue.json("queue", "--kept-away")["kept_away"]]
+        assert "no entry is ignored\n" == queue.run("queue", "--ignored").stderr
 
     def test_an_ignored_entry_is_left_alone_until_that_is_ended(self, queue):
         assert {"discarded": 1} == queue.json("queue", "ignore", "hr", "5", "--why", "a double")

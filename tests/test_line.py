@@ -1556,7 +1556,7 @@ def test_a_discarded_proposal_is_not_made_again_until_the_value_changes():
 
     for _ in range(2):
         run = site.sync()
-        assert ([], 1) == (site.operations(run), run.counts["ignored"])
+        assert ([], 0, 1) == (site.operations(run), run.counts["ignored"], run.counts["kept_away"])
     site.world().change("p000", sn="Something else")
     site.sync()
     assert "Something else" in site.open_one("p000").after
@@ -1567,6 +1567,38 @@ def test_a_discarded_proposal_is_not_made_again_until_the_value_changes():
     site.sync()
 
     assert "Asked" in site.open_one("p000").after
+
+
+def test_what_is_kept_away_is_counted_apart_from_what_is_ignored():
+    """Also by a read that tells only what has changed; until the value changes, or a person ends it."""
+    site = Site(hq={"type": "memory-delta"})
+    site.hired(4)
+    site.world().change("p000", sn="Undone")
+    site.world().change("p001", sn="Undone too")
+    site.apply(plan_undo(site.here, site.sync().id))
+    queue.ignore(site.here, "hq", "p002")
+
+    def counted(**full):
+        counts = site.sync(**full).counts
+        return counts["kept_away"], counts["ignored"]
+
+    site.world().change("p002", sn="Ignored")
+    assert (2, 1) == counted()
+    assert (2, 0) == counted()
+    assert (2, 1) == counted(full=True)
+    site.world().change("p000", sn="Another")
+    assert (1, 0) == counted()
+    queue.unignore(site.here, "hq", "p001")
+    assert (0, 0) == counted()
+
+
+def test_what_was_undone_of_what_a_person_did_keeps_no_proposal_away():
+    site = Site()
+    site.hired(2)
+    site.apply(plan_undo(site.here, people.unlink(site.here, site.person("p000").id, "hq").id))
+
+    assert [] == site.rows("SELECT verb FROM decisions")
+    assert 0 == site.sync().counts["kept_away"]
 
 
 def test_a_discarded_proposal_is_not_made_again_though_the_entry_was_not_read():

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MOST = 50
 """How many operations of a plan are shown unless all are asked for."""
 
+KEPT_AWAY = ("undone or discarded, not asked again", "syncd queue list --kept-away")
+"""What the count ``kept_away`` tells a person, and the command that lists what it counts."""
+
 _COLOURS = {"add": "green", "enable": "green", "update": "yellow", "disable": "red", "delete": "red"}
 
 
@@ -112,7 +115,8 @@ def _sums(plan: Mapping[str, Any]) -> Iterator[str]:
     counts = plan["counts"]
     texts = {
         "kept": ("in the queue already, not asked again", "syncd queue list"),
-        "ignored": ("left out by what people have decided", "syncd queue list --ignored"),
+        "ignored": ("entries that are ignored", "syncd queue list --ignored"),
+        "kept_away": KEPT_AWAY,
         "missing": ("not found in this read", ""),
         "problems": ("entries that could not be used", f"syncd runs {plan['run']}"),
     }

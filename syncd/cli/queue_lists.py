@@ -23,25 +23,43 @@ STATES = ("planned", "held", "detained", "failed", "waiting")
 
 @click.command(
     "list",
-    epilog=examples("syncd queue list --state detained --connection hq", "syncd queue list --ignored"),
+    epilog=examples(
+        "syncd queue list --state detained --connection hq",
+        "syncd queue list --ignored",
+        "syncd queue list --kept-away      what was undone or discarded, and is not asked again",
+    ),
 )
 @click.option("--state", type=click.Choice(STATES), help="Only what is in this state.")
 @click.option(
     "--connection", metavar="SOURCE", shell_complete=source_names, help="Only what this source asks for."
 )
 @click.option("--ignored", is_flag=True, help="The entries that are ignored, instead.")
+@click.option(
+    "--kept-away", "away", is_flag=True, help="The proposals that were undone or discarded, instead."
+)
 @json_option
 @click.pass_context
 def list_(
-    ctx: click.Context, /, *, state: str | None, connection: str | None, ignored: bool, as_json: bool
+    ctx: click.Context,
+    /,
+    *,
+    state: str | None,
+    connection: str | None,
+    ignored: bool,
+    away: bool,
+    as_json: bool,
 ) -> None:
-    """List everything that waits, however much it is. Works while another process is at work."""
+    """List everything that waits, however much it is. Works while another process is at work.
+
+    An entry that is ignored, and a proposal that was undone or discarded, wait for nobody: "syncd queue
+    unignore" ends that.
+    """
     from ..pipeline.queue import waiting
     from .documents import operation_documents
 
     here = session_of(ctx).reading
-    if ignored:
-        _list_ignored(here, connection, as_json=as_json)
+    if ignored or away:
+        _list_decided(here, connection, "ignored" if ignored else "kept_away", as_json=as_json)
         return
     found = waiting(here, connection=connection, state=state)
     since = since_of(here, found)
@@ -87,22 +105,32 @@ def reason_of(one: dict[str, Any]) -> str:
     return f"run {one['run']}: syncd apply {one['run']}"
 
 
-def _list_ignored(here: Installation, connection: str | None, *, as_json: bool) -> None:
-    from ..store.queue import decisions
+def _list_decided(here: Installation, connection: str | None, which: str, *, as_json: bool) -> None:
+    from ..store.queue import KEPT_AWAY, decisions
 
-    where, values = "d.verb = 'ignore' AND d.ended_at IS NULL", []
-    if connection is not None:
-        where += " AND c.name = ?"
-        values.append(connection)
-    found = [one._asdict() for one in decisions(here.database, where, values)]
+    ignored = which == "ignored"
+    where = "d.verb = 'ignore' AND d.ended_at IS NULL" if ignored else KEPT_AWAY
+    values = [] if connection is None else [connection]
+    found = decisions(here.database, f"{where} AND c.name = ?" if values else where, values)
     if as_json:
-        write_json({"ignored": found})
+        write_json({which: [one._asdict() for one in found]})
         return
     zone = here.settings.timezone
+    about = () if ignored else ("decision", "operation")
     table(
-        ("connection", "entry", "by", "since", "why"),
-        ((one["connection"], one["anchor"], one["who"], when(one["at"], zone), one["why"]) for one in found),
-        empty="no entry is ignored",
+        ("connection", "entry", *about, "by", "since", "why"),
+        (
+            (
+                one.connection,
+                one.anchor,
+                *(() if ignored else (one.verb, one.operation)),
+                one.who,
+                when(one.at, zone),
+                one.why,
+            )
+            for one in found
+        ),
+        empty="no entry is ignored" if ignored else "no proposal is kept away",
     )
 
 

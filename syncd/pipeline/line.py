@@ -184,6 +184,7 @@ def _counts(staging: Staging, settled: Settled, summary: Summary) -> dict[str, i
         "remove": summary.removals,
         "kept": settled.kept,
         "ignored": settled.ignored,
+        "kept_away": settled.kept_away,
         "missing": len(settled.missing),
         "problems": staging.problems,
     }

@@ -4,25 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from .queue import KEPT_AWAY
 from .staging import Staging
 
 
 def heed_decisions(staging: Staging) -> int:
-    """Drop what people have said not to ask again: an entry, or one very proposal. Returns how many."""
+    """Drop what people have said not to ask again: an entry, or one very proposal.
+
+    Returns how many were of entries that are ignored.
+    """
     conn = staging.conn
     if not conn.execute(
         "SELECT 1 FROM decisions WHERE connection = ? AND ended_at IS NULL LIMIT 1", (staging.connection,)
     ).fetchone():
         return 0
     rows = conn.execute(
-        "SELECT o.id, o.anchor, o.link FROM operations o CROSS JOIN decisions d ON d.anchor = o.anchor"
+        "SELECT o.id, o.anchor, o.link, MAX(d.digest IS NULL)"
+        " FROM operations o CROSS JOIN decisions d ON d.anchor = o.anchor"
         " WHERE o.run = ? AND d.connection = ? AND d.ended_at IS NULL AND d.verb IN ('ignore','discard','undo')"
-        " AND (d.digest IS NULL OR d.digest = o.digest)",
+        " AND (d.digest IS NULL OR d.digest = o.digest) GROUP BY o.id",
         (staging.run, staging.connection),
     ).fetchall()
-    drop(staging, [operation for operation, _, _ in rows])
-    conn.executemany("INSERT OR IGNORE INTO temp.heeded VALUES (?,?)", [row[1:] for row in rows])
-    return len(rows)
+    drop(staging, [row[0] for row in rows])
+    conn.executemany("INSERT OR IGNORE INTO temp.heeded VALUES (?,?)", [row[1:3] for row in rows])
+    return sum(row[3] for row in rows)
+
+
+def kept_away(staging: Staging) -> int:
+    """Count the proposals that are not made again, whether or not this read has told of their entries."""
+    row = staging.conn.execute(
+        "SELECT COUNT(*) FROM (SELECT DISTINCT d.anchor, d.digest FROM decisions d WHERE d.connection = ?"
+        f" AND {KEPT_AWAY})",
+        (staging.connection,),
+    ).fetchone()
+    return int(row[0])
 
 
 def end_decisions(staging: Staging, now: str, *, complete: bool) -> None:
@@ -33,8 +48,8 @@ def end_decisions(staging: Staging, now: str, *, complete: bool) -> None:
         " d.anchor IN (SELECT anchor FROM operations WHERE run = :run AND record IS NOT NULL)"
         " FROM decisions d LEFT JOIN links l ON l.connection = d.connection AND l.anchor = d.anchor"
         " LEFT JOIN operations w ON w.id = d.operation"
-        " WHERE d.connection = :connection AND d.ended_at IS NULL AND d.verb IN ('discard','undo')"
-        " AND d.digest IS NOT NULL AND d.anchor NOT IN (SELECT anchor FROM temp.heeded)",
+        f" WHERE d.connection = :connection AND {KEPT_AWAY}"
+        " AND d.anchor NOT IN (SELECT anchor FROM temp.heeded)",
         {"run": staging.run, "connection": staging.connection},
     ).fetchall()
     for decision, link, absence, told, otherwise in rows:

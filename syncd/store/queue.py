@@ -62,6 +62,9 @@ WAITS = (
     "(o.state IN ('detained','failed','waiting') OR (o.state = 'planned' AND r.state IN ('planned','held')))"
 )
 
+KEPT_AWAY = "d.ended_at IS NULL AND d.verb IN ('discard','undo') AND d.digest IS NOT NULL"
+"""Which decisions (d) keep one very proposal away, until the source's value changes or a person ends them."""
+
 
 def operations(
     database: Database, where: str, values: Sequence[Any] = (), *, limit: int = -1, newest: bool = False

@@ -15,7 +15,7 @@ from ..model import Fault, Operation, Problem
 from ..planning import Leavers, Terms, departure, encode, final_deletion, is_protected, parting
 from .contesting import allocate, contest_keys, hold
 from .database import Database
-from .earlier import drop, end_decisions, heed_decisions, keep_open
+from .earlier import drop, end_decisions, heed_decisions, keep_open, kept_away
 from .staging import Staging, stamp
 
 CHUNK = 500
@@ -29,6 +29,7 @@ class Settled:
     complete: bool
     kept: int
     ignored: int
+    kept_away: int
     missing: tuple[int, ...]
 
 
@@ -60,12 +61,13 @@ def settle(
         ignored += heed_decisions(staging)
         plan_hash = hash_of(staging.database, staging.run, allocate(staging))
         end_decisions(staging, stamp(now), complete=complete)
+        away = kept_away(staging)
         kept = keep_open(staging)
         if kept:  # what is kept lets go of nothing
             contest_keys(staging)
             kept += keep_open(staging)
     gone_missing = tuple(link for link in missing if link not in moved and link not in removed)
-    return Settled(plan_hash, complete, kept, ignored, gone_missing)
+    return Settled(plan_hash, complete, kept, ignored, away, gone_missing)
 
 
 def settle_asked(staging: Staging) -> str:

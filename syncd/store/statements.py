@@ -196,14 +196,15 @@ APPLY = (
         "undoes",
         "UPDATE operations SET undone_by = c.operation FROM temp.chunk c WHERE operations.id = c.undoes",
     ),
-    # What was undone is not proposed again; unless that is undone in its turn.
+    # What a source proposed and was undone is not proposed again; unless that is undone in its turn.
     (
         "undoes",
         """
         INSERT INTO decisions (connection, anchor, digest, verb, who, at, why, run, operation)
         SELECT u.connection, u.anchor, u.digest, 'undo', r.actor, :now, r.why, r.id, u.id
         FROM temp.chunk c JOIN operations u ON u.id = c.undoes JOIN runs r ON r.id = :run
-        WHERE u.connection IS NOT NULL AND u.undoes IS NULL
+          JOIN runs w ON w.id = u.run
+        WHERE u.connection IS NOT NULL AND u.undoes IS NULL AND w.kind IN ('sync','release')
         """,
     ),
     (
