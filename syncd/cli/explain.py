@@ -16,7 +16,7 @@ from .plans import print_operation
 from .session import session_of
 
 if TYPE_CHECKING:
-    from ..pipeline.explaining import Explained
+    from ..pipeline.explaining import Explained, KeptAway
     from ..pipeline.installation import Installation
 
 
@@ -49,6 +49,7 @@ def explain(ctx: click.Context, /, *, account: str, attribute: str | None, as_js
 
 def _document(here: Installation, number: int, attribute: str | None) -> dict[str, Any]:
     from ..pipeline.explaining import explain as explain_account
+    from ..pipeline.explaining import kept_away
 
     explained = explain_account(here, number)
     if attribute is not None:
@@ -70,6 +71,7 @@ def _document(here: Installation, number: int, attribute: str | None) -> dict[st
         "attributes": [_explained(here, one) for one in explained],
         "links": links_of(here, number),
         "open": _open(here, number),
+        "kept_away": [_kept_away(here, one) for one in kept_away(here, number)],
         "decisions": _decisions(here, number),
         "platforms": remotes_of(here, number),
     }
@@ -81,12 +83,23 @@ def _explained(here: Installation, one: Explained) -> dict[str, Any]:
         "attribute": one.attribute,
         "value": masked(one.attribute, one.value, secrets),
         "layers": [
-            {**voice._asdict(), "value": masked(one.attribute, voice.value, secrets)} for voice in one.voices
+            {
+                **voice._asdict(),
+                "value": masked(one.attribute, voice.value, secrets),
+                "says": masked(one.attribute, voice.says, secrets),
+            }
+            for voice in one.voices
         ],
         "operation": one.operation,
         "run": one.run,
         "at": one.at,
     }
+
+
+def _kept_away(here: Installation, one: KeptAway) -> dict[str, Any]:
+    secrets = here.settings.vocabulary.secrets
+    says = None if one.says is None else {name: masked(name, v, secrets) for name, v in one.says.items()}
+    return {**one.decision._asdict(), "kind": one.kind, "says": says, "end": one.end}
 
 
 def _open(here: Installation, number: int) -> list[dict[str, Any]]:
@@ -119,6 +132,12 @@ def _print(here: Installation, document: dict[str, Any], *, whole: bool) -> None
     heading(f"account {document['account']}: {document['who'] or 'without a name'}, {state_of(document)}")
     for one in document["attributes"]:
         _print_attribute(here, one)
+    told = {layer["decision"] for one in document["attributes"] for layer in one["layers"]}
+    away = [one for one in document["kept_away"] if whole or one["id"] in told]
+    if away:
+        heading("kept away")
+    for one in away:
+        _print_kept_away(here, one)
     if not whole:
         return
     for link in document["links"]:
@@ -147,6 +166,24 @@ def _print_attribute(here: Installation, one: dict[str, Any]) -> None:
         mark = "*" if layer["won"] else " "
         mapped = f"   <- {_mapping(layer['mapping'])}" if layer["mapping"] else ""
         write(f"    {mark} {layer['layer']}: {shown(layer['value'])}{mapped}")
+        if layer["decision"] is not None:
+            write(f"      {layer['layer']} says {shown(layer['says'])} by now, which is kept away")
+
+
+def _print_kept_away(here: Installation, one: dict[str, Any]) -> None:
+    done = f"undone by run {one['run']}" if one["verb"] == "undo" else "discarded"
+    why = f": {shown(one['why'])}" if one["why"] else ""
+    at = when(one["at"], here.settings.timezone)
+    write(f"  {one['connection']} asks to {one['kind']} (entry {shown(one['anchor'])})")
+    write(f"    {done}, by {shown(one['who'])}, {at}{why}")
+    write("    until the source's value changes, or you end it:")
+    for command in one["end"]:
+        takes = (
+            "the next full read asks again"
+            if "unignore" in command
+            else f"takes back all of run {one['run']}"
+        )
+        write(f"      {command}   ({takes})")
 
 
 def _mapping(text: str) -> str:

@@ -188,7 +188,7 @@ def ignore(ctx: click.Context, /, *, connection: str, entry: str, why: str | Non
 @json_option
 @click.pass_context
 def unignore(ctx: click.Context, /, *, connection: str, entry: str, as_json: bool) -> None:
-    """End every decision that keeps the proposals for an entry away: the next read asks again."""
+    """End every decision that keeps the proposals for an entry away: the next full read asks again."""
     from ..pipeline import queue as pipeline
 
     here = session_of(ctx).writing("queue unignore")

@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from shlex import quote
 from typing import Any, NamedTuple
 
-from ..model import Layer, speaking
+from ..model import Layer, Value, speaking
 from ..store import queue as stored
+from ..store.queue import Decision
 from ..store.standings import texts
 from .installation import Installation
 from .people import standing_of
 
 
 class Voice(NamedTuple):
-    """What one layer says of one attribute: ``layer`` is ``template``, a connection's name or ``a person``."""
+    """What one layer says of one attribute: ``layer`` is ``template``, a connection's name or ``a person``.
+
+    ``value`` is what counts of it. Where a ``decision`` keeps away what a source says by now, ``says`` is
+    that; else it is the same.
+    """
 
     layer: str
     value: Any
     mapping: str | None
     won: bool
+    says: Any
+    decision: int | None
+
+
+class KeptAway(NamedTuple):
+    """What a source proposes, and a standing ``decision`` keeps away.
+
+    ``kind`` is that of the operation. ``says`` is what the source says of the account: None if it says
+    nothing, as of an entry that is gone, or if that is no longer kept. ``end`` are the commands that end
+    the decision, each by itself.
+    """
+
+    decision: Decision
+    kind: str
+    says: dict[str, Value] | None
+    end: tuple[str, ...]
 
 
 class Explained(NamedTuple):
@@ -35,47 +58,87 @@ class Explained(NamedTuple):
 def explain(here: Installation, account: int) -> list[Explained]:
     """Return, for every attribute that anything is known of, who says what, who won, and since when."""
     standing, _ = standing_of(here, account)
+    layers, anchors = _layers(here, account)
+    heard = speaking(layers.values())
+    order = [
+        name for name in sorted(layers, key=lambda one: -layers[one].precedence) if layers[name] in heard
+    ]
+    said = [
+        ("template", standing.template),
+        *((name, layers[name].record) for name in order),
+        ("a person", standing.local),
+    ]
+    away = {
+        name: one
+        for one in kept_away(here, account)
+        for name in order
+        if (name, anchors[name]) == (one.decision.connection, one.decision.anchor) and one.says is not None
+    }
+    names = {*standing.attributes, *(name for _, words in said for name in words)}
+    names.update(*(one.says or () for one in away.values()))
+    last = _last_operations(here, account)
+    return [
+        Explained(
+            attribute,
+            standing.attributes.get(attribute),
+            tuple(_voices(here, attribute, said, away)),
+            *last.get(attribute, (None, None, None)),
+        )
+        for attribute in sorted(names)
+    ]
+
+
+def _layers(here: Installation, account: int) -> tuple[dict[str, Layer], dict[str, str]]:
+    """Return what each connection's link says of an account, and the anchor of each."""
     rows = here.database.conn.execute(
-        "SELECT c.name, l.record, l.owner, l.gone_at, l.enabled FROM links l"
+        "SELECT c.name, l.record, l.owner, l.gone_at, l.enabled, l.anchor FROM links l"
         " JOIN connections c ON c.id = l.connection WHERE l.account = ?",
         (account,),
     ).fetchall()
     layers = {
         name: Layer(_precedence(here, name), texts(record), bool(owner), gone_at is not None, bool(enabled))
-        for name, record, owner, gone_at, enabled in rows
+        for name, record, owner, gone_at, enabled, _ in rows
     }
-    heard = speaking(layers.values())
-    order = [
-        name for name in sorted(layers, key=lambda one: -layers[one].precedence) if layers[name] in heard
-    ]
-    names = {
-        *standing.attributes,
-        *standing.template,
-        *standing.local,
-        *(name for layer in layers.values() for name in layer.record),
-    }
-    last = _last_operations(here, account)
-    explained = []
-    for attribute in sorted(names):
-        said: list[tuple[str, Any]] = []
-        if attribute in standing.template:
-            said.append(("template", standing.template[attribute]))
-        said += [(name, layers[name].record[attribute]) for name in order if attribute in layers[name].record]
-        if attribute in standing.local:
-            said.append(("a person", standing.local[attribute]))
-        voices = tuple(
-            Voice(layer, value, _mapping(here, layer, attribute), number == len(said) - 1)
-            for number, (layer, value) in enumerate(said)
-        )
-        explained.append(
-            Explained(
-                attribute,
-                standing.attributes.get(attribute),
-                voices,
-                *last.get(attribute, (None, None, None)),
-            )
-        )
-    return explained
+    return layers, {row[0]: row[5] for row in rows}
+
+
+def _voices(
+    here: Installation, attribute: str, said: list[tuple[str, dict[str, Value]]], away: dict[str, KeptAway]
+) -> Iterator[Voice]:
+    winner = max((place for place, (_, words) in enumerate(said) if attribute in words), default=None)
+    for place, (layer, words) in enumerate(said):
+        value, kept = words.get(attribute), away.get(layer)
+        says = (kept.says or {}).get(attribute) if kept is not None else value
+        if attribute in words or says is not None:
+            decision = kept.decision.id if kept is not None and says != value else None
+            yield Voice(layer, value, _mapping(here, layer, attribute), place == winner, says, decision)
+
+
+def kept_away(here: Installation, account: int) -> list[KeptAway]:
+    """Return what standing decisions keep away from an account, or from the entries that it is linked to."""
+    found = stored.decisions(
+        here.database,
+        f"{stored.KEPT_AWAY} AND (d.operation IN (SELECT id FROM operations WHERE account = ?) OR EXISTS"
+        " (SELECT 1 FROM links l WHERE l.account = ? AND l.connection = d.connection AND l.anchor = d.anchor))",
+        (account, account),
+    )
+    latest: dict[tuple[str | None, str | None], Decision] = {}
+    for one in found:
+        latest.setdefault((one.connection, one.anchor), one)
+    return [_kept_away(here, one) for one in latest.values()]
+
+
+def _kept_away(here: Installation, decision: Decision) -> KeptAway:
+    (proposal,) = stored.by_ids(here.database, [decision.operation or 0])
+    while proposal.origin is not None:  # what was edited by hand is not what the source says
+        (proposal,) = stored.by_ids(here.database, [proposal.origin])
+    end = f"syncd queue unignore {decision.connection} {quote(decision.anchor or '')}"
+    return KeptAway(
+        decision,
+        proposal.kind,
+        None if proposal.record is None else texts(proposal.record),
+        (end, f"syncd undo {decision.run}") if decision.verb == "undo" else (end,),
+    )
 
 
 def _precedence(here: Installation, name: str) -> int:
