@@ -17,6 +17,7 @@ from syncd.pipeline import people, queue
 from syncd.pipeline.explaining import explain
 from syncd.pipeline.line import approve
 from syncd.pipeline.undoing import plan_undo
+from syncd.pipeline.unlinking import unlink
 from syncd.store import applying
 from syncd.testing import HostileSource
 
@@ -1298,7 +1299,7 @@ def test_an_enriching_source_takes_no_key_for_a_deleted_account():
 def test_a_link_that_a_person_takes_away_takes_its_values_along():
     site = shared()
     site.configure(hq={}, lab={**LAB, "match": []})
-    people.unlink(site.here, site.person("p000").id, "lab")
+    unlink(site.here, site.person("p000").id, "lab")
 
     assert {"login": "p000", "email": "p000@acme.example", "last_name": "P000"} == site.person(
         "p000"
@@ -1317,7 +1318,7 @@ def test_layers_keep_their_precedence_when_a_link_is_taken_away():
     site.sync("lab")
     assert "lab" == site.person("p000").attributes["phone"]
 
-    people.unlink(site.here, site.person("p000").id, "hq")
+    unlink(site.here, site.person("p000").id, "hq")
 
     assert "lab" == site.person("x", "lab").attributes["phone"]
 
@@ -1595,7 +1596,7 @@ def test_what_is_kept_away_is_counted_apart_from_what_is_ignored():
 def test_what_was_undone_of_what_a_person_did_keeps_no_proposal_away():
     site = Site()
     site.hired(2)
-    site.apply(plan_undo(site.here, people.unlink(site.here, site.person("p000").id, "hq").id))
+    site.apply(plan_undo(site.here, unlink(site.here, site.person("p000").id, "hq").run.id))
 
     assert [] == site.rows("SELECT verb FROM decisions")
     assert 0 == site.sync().counts["kept_away"]
@@ -1983,7 +1984,7 @@ def test_undoing_what_people_did_by_hand():
         people.edit(site.here, account, {"last_name": "By hand", "phone": "1"}),
         people.set_enabled(site.here, account, enabled=False),
         people.edit(site.here, account, {"phone": "2"}),
-        people.unlink(site.here, account, "hq"),
+        unlink(site.here, account, "hq").run,
         people.delete(site.here, account),
     ]
 

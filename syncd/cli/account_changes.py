@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from shlex import quote
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,12 +13,13 @@ from .completing import source_names
 from .documents import attributes_of, label, plan_document
 from .doing import report_done
 from .options import examples, json_option, yes_option
-from .output import write, write_json
+from .output import shown, write, write_json
 from .plans import print_operation
 from .session import session_of
 
 if TYPE_CHECKING:
     from ..pipeline.installation import Installation
+    from ..pipeline.unlinking import Unlinked
     from ..store.runs import Run
 
 
@@ -169,18 +172,65 @@ def link(
     ctx.exit(_report(here, run, as_json=as_json))
 
 
-@click.command(epilog=examples("syncd accounts unlink ada hq"))
+@click.command(
+    epilog=examples(
+        "syncd accounts unlink ada hq",
+        "syncd accounts unlink ada hq --ignore    and leave the entry alone from now on",
+    )
+)
 @click.argument("account")
 @click.argument("connection", shell_complete=source_names)
+@click.option("--ignore", is_flag=True, help='Ignore the entry as well, as "queue ignore" does.')
 @json_option
 @click.pass_context
-def unlink(ctx: click.Context, /, *, account: str, connection: str, as_json: bool) -> None:
-    """Take ACCOUNT's link to a source away: the source's values go, the account stays."""
-    from ..pipeline import people
+def unlink(ctx: click.Context, /, *, account: str, connection: str, ignore: bool, as_json: bool) -> None:
+    """Take ACCOUNT's link to a source away: the account stays, and the source's values go.
+
+    With the last link they stay, kept by hand. The entry is still in its source, so the next full read
+    looks for its account again, unless it is ignored.
+    """
+    from ..pipeline.people import find_account
+    from ..pipeline.unlinking import unlink as unlink_account
 
     here = session_of(ctx).writing("accounts unlink")
-    run = people.unlink(here, people.find_account(here, account), connection)
-    ctx.exit(_report(here, run, as_json=as_json))
+    number = find_account(here, account)
+    done = unlink_account(here, number, connection, ignore=ignore)
+    told = {"account": number, "connection": connection, **done._asdict()}
+    del told["run"]
+    code = _report(here, done.run, as_json=as_json, more={"unlinked": told})
+    if not as_json and done.run.counts.get("applied_operations"):
+        for line in _after_unlinking(number, connection, done):
+            write(line)
+    ctx.exit(code)
+
+
+def _after_unlinking(account: int, connection: str, done: Unlinked) -> Iterator[str]:
+    """Say what is kept by hand, and what becomes of the entry."""
+    if done.kept:
+        yield f"kept by hand from now on: {', '.join(done.kept)}"
+    entry = f"entry {shown(done.anchor)} of {connection}"
+    if done.ignored:
+        yield f"{entry} is ignored; to end that: syncd queue unignore {connection} {quote(done.anchor)}"
+        return
+    yield f"{entry}: {_FORECASTS[done.forecast].format(key=done.key)}"
+    if done.kept and done.forecast in ("links", "owns", "asks"):
+        yield f"what is kept by hand beats it there, until: syncd accounts reset {account}"
+    if done.forecast not in ("nothing", "unread", "gone"):
+        yield f"to leave it alone: syncd queue ignore {connection} {quote(done.anchor)}"
+
+
+_AGAIN = "the next full read finds this account by its {key}"
+_FORECASTS = {
+    "links": f"{_AGAIN}, and links it again, not as its owner",
+    "owns": f"{_AGAIN}, and links it again, as its owner",
+    "asks": f"{_AGAIN}, and asks before it links it again, as the account is protected",
+    "waits": "the next full read asks for a new account, which waits for a person: its {key} is this one's",
+    "adds": "the next full read makes a new account of it",
+    "nothing": "the source may not do anything with it",
+    "unread": "the source is not configured, so nobody reads it",
+    "gone": "it is not there any more",
+    "unknown": "it was never read; the next full read finds its account by its keys, or makes a new one",
+}
 
 
 def _named(here: Installation, number: int) -> str:
@@ -188,9 +238,9 @@ def _named(here: Installation, number: int) -> str:
     return f"account {number}, {name}" if name else f"account {number}"
 
 
-def _report(here: Installation, run: Run, *, as_json: bool) -> int:
+def _report(here: Installation, run: Run, *, as_json: bool, more: Mapping[str, Any] | None = None) -> int:
     """Show what a person did, deliver it, and return the exit code."""
     if not as_json:
         for one in plan_document(here, run)["operations"]:
             print_operation(one)
-    return report_done(here, [run], as_json=as_json)
+    return report_done(here, [run], as_json=as_json, more=more)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .asking import confirm
@@ -70,14 +70,20 @@ def show_and_settle(
     return settle(here, run, yes=yes, why=why, as_json=as_json, ask=question)
 
 
-def report_done(here: Installation, runs: Sequence[Run], *, as_json: bool) -> int:
-    """Deliver what runs have done, tell what became of both, and return the exit code."""
+def report_done(
+    here: Installation, runs: Sequence[Run], *, as_json: bool, more: Mapping[str, Any] | None = None
+) -> int:
+    """Deliver what runs have done, tell what became of both, and return the exit code.
+
+    ``more`` belongs to the document as well.
+    """
     if not as_json:
         for run in runs:
             print_done(here, run)
     reports = deliver_all(here, quiet=as_json)
     if as_json:
-        write_json({"runs": [run_document(here, run) for run in runs], "deliveries": reports})
+        documents = [run_document(here, run) for run in runs]
+        write_json({**(more or {}), "runs": documents, "deliveries": reports})
     return worst([exit_code(run) for run in runs] + [one["exit_code"] for one in reports])
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 def explain(ctx: click.Context, /, *, account: str, attribute: str | None, as_json: bool) -> None:
     """Say why ACCOUNT is as it is: every value, every layer that speaks of it, and which one won.
 
+    Where a decision of yours keeps away what a source says, both values are told, and how to end that.
     Layers, from the weakest: the template at its making, the sources (the first of the enterprise is the
     strongest), a person's word. ACCOUNT is a number, or the value of a key such as login or email.
     """

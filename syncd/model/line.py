@@ -87,7 +87,8 @@ class Operation(NamedTuple):
     ``before`` and ``after`` hold only what it touches (None: no value); ``disabled_by`` and ``deleted``
     stand there beside the attributes. ``record`` is what the link (or the person) will say from now on,
     ``replaced`` the patch that leads back to what it said. ``link_action``: ``make``, ``keep``, ``move``
-    (to this anchor), ``end``, ``restore`` (undo) or ``local`` (a person's layer).
+    (to this anchor), ``end``, ``restore`` (undo), ``drop`` or ``local`` (a person's layer). Of a ``drop``, and of
+    the ``make`` that undoes it, ``replaced`` names what a person says in the link's place.
     """
 
     anchor: str | None

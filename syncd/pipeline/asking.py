@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 from ..guard import Limits, Summary, review
@@ -31,12 +31,14 @@ def ask(
     undone_run: int | None = None,
     why: str | None = None,
     limits: Limits | None = None,
+    decide: Callable[[int], None] | None = None,
 ) -> Run:
     """Plan a run of the given operations; held if somebody objects, else planned.
 
     ``origins`` are the open operations that these repeat (they are superseded), ``undoes`` those that
     they undo (None: nothing), one for one. The limits on quantities are not asked again where a person
-    has named every single operation; ``limits`` asks them nevertheless.
+    has named every single operation; ``limits`` asks them nevertheless. ``decide`` is given the number of a
+    run that is not held, to record what was decided with it.
     """
     number = runs.begin(
         here.database,
@@ -58,7 +60,13 @@ def ask(
             objections = _judged(here, number, summary, limits)
             counts = {"add": summary.adds, "update": summary.updates, "remove": summary.removals}
             run = runs.ready_asked(
-                staging, plan_hash, objections, counts, origins=origins or (), now=here.now()
+                staging,
+                plan_hash,
+                objections,
+                counts,
+                origins=origins or (),
+                now=here.now(),
+                decide=decide,
             )
         except BaseException as error:
             runs.fail(here.database, number, str(error) or type(error).__name__, here.now())

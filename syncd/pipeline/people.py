@@ -159,7 +159,7 @@ def _plain(standing: Standing, before: dict[str, Any], after: dict[str, Any], **
 def link(here: Installation, account: int, connection: str, anchor: str, *, owns: bool = False) -> Run:
     """Link an account to an entry by hand; the next read fills in what the entry says."""
     standing, enterprise = standing_of(here, account)
-    known = _connection(here, connection, enterprise)
+    known = connection_in(here, enterprise, connection)
     taken = here.database.conn.execute(
         "SELECT account FROM links WHERE connection = ? AND (anchor = ? OR account = ?)",
         (known, anchor, account),
@@ -170,52 +170,25 @@ def link(here: Installation, account: int, connection: str, anchor: str, *, owns
     return _done(here, enterprise, one, connection=known)
 
 
-def unlink(here: Installation, account: int, connection: str) -> Run:
-    """Take an account's link to a source away; the source's values go, the account stays."""
-    standing, enterprise = standing_of(here, account)
-    known = _connection(here, connection, enterprise)
-    row = here.database.conn.execute(
-        "SELECT id, anchor, record, owner FROM links WHERE connection = ? AND account = ?", (known, account)
-    ).fetchone()
-    if row is None:
-        raise SyncdError(f"account {account} has no link of {connection}")
-    (own,) = _standings(here, known, enterprise).by_account([account]).values()
-    before, after = touched(own.attributes, fold_layers(own.template, own.others, own.local))
-    gains, frees = claims_of(before, after, own.attributes, here.settings.vocabulary, deleted=own.deleted)
-    one = operation(
-        anchor=row[1],
-        kind=kind_of(before, after),
-        account=account,
-        link=row[0],
-        link_action="drop",
-        record=row[2],
-        before=before,
-        after=after,
-        owner=bool(row[3]),
-        gains=gains,
-        frees=frees,
-        account_kind=standing.kind,
-    )
-    return _done(here, enterprise, one, connection=known)
-
-
 def standing_of(here: Installation, account: int) -> tuple[Standing, str]:
     """Return an account with all its links as ``others``, and its enterprise; raises SyncdError if there is none."""
     row = here.database.conn.execute("SELECT enterprise FROM accounts WHERE id = ?", (account,)).fetchone()
     if row is None:
         raise SyncdError(f"there is no account {account}; see syncd accounts list")
-    (standing,) = _standings(here, 0, row[0]).by_account([account]).values()
+    (standing,) = standings_of(here, 0, row[0]).by_account([account]).values()
     return standing, row[0]
 
 
-def _standings(here: Installation, connection: int, enterprise: str) -> Standings:
+def standings_of(here: Installation, connection: int, enterprise: str) -> Standings:
+    """Return what looks up an enterprise's accounts as one connection sees them; 0 is none of them."""
     configured = here.settings.enterprises.get(enterprise)
     standings = Standings(here.database, connection, enterprise)
     standings.rank(precedence_of(here.database.conn, configured.sources if configured else ()))
     return standings
 
 
-def _connection(here: Installation, name: str, enterprise: str) -> int:
+def connection_in(here: Installation, enterprise: str, name: str) -> int:
+    """Return the id of an enterprise's connection; raises SyncdError if there is none of that name."""
     known = find_connection(here.database, name)
     if known is None or known.enterprise != enterprise:
         raise SyncdError(f"there is no connection {name!r} in enterprise {enterprise}; see syncd runs")

@@ -176,19 +176,10 @@ def discard(here: Installation, ids: Iterable[int], *, why: str | None = None) -
 def ignore(here: Installation, connection: str, anchor: str, *, why: str | None = None) -> int:
     """Leave an entry alone for good; its open proposals are discarded. Returns how many those were."""
     known = _connection(here, connection)
-    open_ones = stored.operations(
-        here.database, f"{stored.WAITS} AND o.connection = ? AND o.anchor = ?", (known, anchor)
-    )
-    with here.database.transaction() as conn:
-        stored.decide(
-            here.database, "ignore", who=here.actor, at=here.now(), connection=known, anchor=anchor, why=why
-        )
-        for one in open_ones:
-            conn.execute(
-                "UPDATE operations SET state = 'discarded', changed_at = ? WHERE id = ?", (here.now(), one.id)
-            )
+    with here.database.transaction():
+        count = stored.leave_alone(here.database, known, anchor, who=here.actor, at=here.now(), why=why)
     log.info("decision_recorded", verb="ignore")
-    return len(open_ones)
+    return count
 
 
 def unignore(here: Installation, connection: str, anchor: str) -> int:
@@ -224,7 +215,7 @@ def edit(
     unknown = sorted(set(changes) - set(here.settings.vocabulary))
     if unknown:
         raise SyncdError(f"there is no attribute {', '.join(unknown)}")
-    if one.record is None:
+    if one.record is None or one.link_action == "drop" or (one.link_action == "make" and one.replaced):
         raise SyncdError(
             f"operation {number} proposes to {one.kind} an account; there is nothing to edit in it"
         )

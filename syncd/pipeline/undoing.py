@@ -121,9 +121,9 @@ def _link_way_back(
         old = _patched(local, one.replaced)
         return "local", encode(old), encode(way_back(old, local))
     if one.link_action == "make":
-        return "drop", link_record, None
+        return "drop", link_record, one.replaced
     if one.link_action == "drop":
-        return "make", one.record or "{}", None
+        return "make", one.record or "{}", one.replaced
     if one.link_action == "end" or link_record is None:
         return "restore", None, None
     if one.link_action == "restore" and one.replaced is None:

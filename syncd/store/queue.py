@@ -136,6 +136,33 @@ def decide(
     )
 
 
+def leave_alone(
+    database: Database,
+    connection: int,
+    anchor: str,
+    *,
+    who: str,
+    at: str,
+    why: str | None = None,
+    run: int | None = None,
+    operation: int | None = None,
+) -> int:
+    """Record that an entry is ignored, and discard its open proposals, within the transaction at hand.
+
+    Returns how many those were. ``operation`` is the one that the entry is ignored with, if there is one.
+    """
+    found = operations(database, f"{WAITS} AND o.connection = ? AND o.anchor = ?", (connection, anchor))
+    decide(
+        database, "ignore", who=who, at=at, connection=connection, anchor=anchor, why=why, run=run,
+        operation=operation,
+    )  # fmt: skip
+    database.conn.executemany(
+        "UPDATE operations SET state = 'discarded', changed_at = ? WHERE id = ?",
+        [(at, one.id) for one in found],
+    )
+    return len(found)
+
+
 class Decision(NamedTuple):
     """One row of ``decisions``."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import SyncdError
@@ -257,11 +257,17 @@ def ready_asked(
     *,
     origins: Sequence[int],
     now: str,
+    decide: Callable[[int], None] | None = None,
 ) -> Run:
-    """End the planning of a run that a person asked for; what it repeats is superseded by it."""
+    """End the planning of a run that a person asked for; what it repeats is superseded by it.
+
+    ``decide`` records, in the same transaction, what was decided with it, unless the run is held.
+    """
     held = any(one.scope == "run" for one in objections)
     with staging.database.transaction() as conn:
         _detain(staging, objections)
+        if decide is not None and not held:
+            decide(staging.run)
         conn.executemany(
             "UPDATE operations SET state = 'superseded', changed_at = ? WHERE id = ?",
             ((now, origin) for origin in origins),

@@ -154,6 +154,24 @@ APPLY = (
         "drop",
         "DELETE FROM links WHERE id IN (SELECT link FROM temp.chunk WHERE link_action = 'drop')",
     ),
+    # What only the dropped link said is a person's word from then on; the undoing makes the link say it again.
+    (
+        "drop",
+        """
+        UPDATE accounts SET local =
+          json_patch(COALESCE(local, '{}'), json_remove(o.after, '$.disabled_by', '$.deleted'))
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation
+        WHERE c.account = accounts.id AND c.link_action = 'drop' AND o.replaced IS NOT NULL
+        """,
+    ),
+    (
+        "undoes",
+        """
+        UPDATE accounts SET local = NULLIF(json_patch(COALESCE(local, '{}'), o.replaced), '{}')
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation
+        WHERE c.account = accounts.id AND c.link_action = 'make' AND o.replaced IS NOT NULL
+        """,
+    ),
     # A policy touches no account: its platform looks at the account again.
     (
         "policy",
@@ -212,6 +230,23 @@ APPLY = (
         """
         UPDATE decisions SET ended_at = :now WHERE verb = 'undo' AND ended_at IS NULL AND operation IN
           (SELECT u.undoes FROM temp.chunk c JOIN operations u ON u.id = c.undoes)
+        """,
+    ),
+    # An entry that was ignored with the operation is not when that is undone, and is again when that is.
+    (
+        "undoes",
+        """
+        UPDATE decisions SET ended_at = :now WHERE verb = 'ignore' AND ended_at IS NULL
+          AND operation IN (SELECT undoes FROM temp.chunk)
+        """,
+    ),
+    (
+        "undoes",
+        """
+        INSERT INTO decisions (connection, anchor, verb, who, at, why, run, operation)
+        SELECT d.connection, d.anchor, d.verb, r.actor, :now, r.why, r.id, c.operation
+        FROM temp.chunk c JOIN operations u ON u.id = c.undoes
+          JOIN decisions d ON d.operation = u.undoes AND d.verb = 'ignore' JOIN runs r ON r.id = :run
         """,
     ),
 )
