@@ -43,6 +43,11 @@ def ignored(site):
     return site.rows("SELECT anchor, run FROM decisions WHERE verb = 'ignore' AND ended_at IS NULL")
 
 
+def lasts(site, account):
+    """Return who says what of an account's last name."""
+    return next(one.voices for one in explain(site.here, account) if one.attribute == "last_name")
+
+
 def layers(site, account):
     return {voice.layer for one in explain(site.here, account) for voice in one.voices}
 
@@ -127,6 +132,37 @@ def test_what_was_edited_since_is_not_overwritten_when_it_is_undone(site):
     queue.release(site.here, [site.open_one("ann").id])
     assert "ann" in site.linked()
     assert {"title": "Dr"} == json.loads(site.value("SELECT local FROM accounts WHERE id = ?", ann))
+    check_books(site)
+
+
+def test_what_the_source_did_before_cannot_be_undone_without_its_link(site):
+    site.world().change("ann", sn="Berg")
+    changed = site.sync()
+    unlink(site.here, site.person("ann").id, "hq")
+    before = books(site)
+    undo = site.apply(plan_undo(site.here, changed.id))
+
+    assert before == books(site)
+    assert ["its link is another by now"] == [one.faults[-1][2] for one in site.operations(undo)]
+
+
+def test_what_the_source_did_before_is_undone_below_what_is_kept_by_hand(site):
+    """The link says again what it said; the account goes on saying what a person says."""
+    site.world().change("ann", sn="Berg")
+    changed = site.sync()
+    ann = site.person("ann").id
+    unlink(site.here, ann, "hq")
+    site.sync()
+    undone = site.apply(plan_undo(site.here, changed.id))
+
+    said = [(one.layer, one.value) for one in lasts(site, ann)]
+    assert ([("ann", "update", "applied")], "Berg") == (
+        site.told(undone),
+        site.person("ann").attributes["last_name"],
+    )
+    assert [("hq", 'Straße "x"'), ("a person", "Berg")] == said
+    people.reset(site.here, ann, ())
+    assert 'Straße "x"' == site.person("ann").attributes["last_name"]
     check_books(site)
 
 

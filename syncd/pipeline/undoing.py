@@ -86,6 +86,9 @@ def inverse(here: Installation, one: Stored) -> Operation:
     if one.kind == "add":  # whatever was touched since would be lost
         before = {**dict.fromkeys([*attributes, "disabled_by", "deleted"]), **before}
         after = {"deleted": True}
+    elif one.connection is not None and one.link_action != "none" and not _unlinks(one):
+        theirs = {name for name, value in before.items() if name in local and local[name] == value}
+        before, after = _without(before, theirs), _without(after, theirs)  # a person says so by now
     link = conn.execute(
         "SELECT id, record, owner, enabled, fingerprint FROM links WHERE connection = ? AND anchor = ?",
         (one.connection, one.anchor),
@@ -96,7 +99,7 @@ def inverse(here: Installation, one: Stored) -> Operation:
         anchor=one.anchor,
         kind=kind_of(before, after),
         account=one.account,
-        link=link[0] if link and action not in ("none", "local", "make") else None,
+        link=(link[0] if link else one.link or 0) if action in ("drop", "end", "restore") else None,
         link_action=action,
         record=record,
         replaced=replaced,
@@ -109,6 +112,15 @@ def inverse(here: Installation, one: Stored) -> Operation:
         frees=frees,
         account_kind=one.account_kind,
     )
+
+
+def _unlinks(one: Stored) -> bool:
+    """Say whether an operation makes a link's words a person's, or that undone."""
+    return one.link_action in ("drop", "make") and one.replaced is not None
+
+
+def _without(values: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _link_way_back(
