@@ -100,6 +100,25 @@ class TestCheck:
         (problem,) = office.json("check", "--connect", code=69)["problems"]
         assert ("source hr", 69) == (problem["about"], problem["exit_code"])
 
+    def test_show_reads_some_entries_of_each_source_and_shows_them_mapped(self, office):
+        """Nothing is kept of it: there is no state directory afterwards."""
+        document = office.json("check", "--show")
+        told = office.run("check", "--show").stdout
+
+        assert {"hr", "directory"} == set(document["samples"])
+        assert 10 >= len(document["samples"]["hr"]) > 0
+        first = document["samples"]["hr"][0]
+        assert {"anchor", "values", "enabled", "said"} == set(first)
+        assert first["values"]
+        assert all(str(value) in told for value in first["values"].values() if isinstance(value, str))
+        assert f"hr: {len(document['samples']['hr'])} entries as mapped" in told
+        assert not (office.folder / "state").exists()
+
+    def test_show_says_what_is_wrong_with_an_entry_and_leaves_out_a_source_that_fails(self, office):
+        (office.folder / "hr.csv").unlink()
+
+        assert {"directory"} == set(office.json("check", "--show", code=69)["samples"])
+
 
 LDAP = """
 [source.ad]

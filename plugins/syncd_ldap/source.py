@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from hashlib import blake2b
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,12 +12,10 @@ from syncd import Checkpoint, ConfigError, Context, Denied, Entry, Present, Prob
 from . import options as settings
 from .cursors import Cursor, parse, require
 from .entries import Shape, Yielded
-from .wire import PAGED, Malformed, attributes_of, contents_of, paged_value
 
 if TYPE_CHECKING:
     from .adapter import Session
     from .paging import Reading
-    from .reader import Page
 
 ANCHORS = {"ad": "objectGUID", "389": "nsUniqueId", "openldap": "entryUUID", "other": "entryUUID"}
 
@@ -145,8 +143,9 @@ class LdapSource(Source):
         return blake2b(text.encode(), digest_size=8).hexdigest()
 
     def check(self) -> Iterator[str]:
-        """Yield what the server is, who asks, and what the first page of each base looks like."""
+        """Yield what the server is, who asks, and how many entries each base has; everybody is counted."""
         from .increments import choose
+        from .inspection import inspected
         from .paging import Reading
 
         session = self._opened()
@@ -164,15 +163,12 @@ class LdapSource(Source):
         if self._outside:
             names = ", ".join(sorted(self._outside))
             yield f"a global catalogue does not hold all of {names}: it is unknown where it is not there; use port 636"
-        for base in self.options.base:
-            session = self._opened()
-            shape = self._shape(session)
-            reading = Reading(session, self.options, self.context.stopping)
-            try:
-                page = next(reading.pages(base, shape.requested))
-            finally:
-                self.close()
-            yield from _described(base, page, shape)
+        reading = Reading(session, self.options, self.context.stopping)
+        try:
+            for base in self.options.base:
+                yield from inspected(reading, shape, base)
+        finally:
+            self.close()
 
     def _connected(self, *urls: str) -> Session:
         """Return a session with one of ``urls``, those of the options if there are none."""
@@ -216,24 +212,3 @@ class LdapSource(Source):
     @property
     def _ignores_referrals(self) -> bool:
         return self.options.referrals == "ignore"
-
-
-def _described(base: str, page: Page, shape: Shape) -> Iterator[str]:
-    """Yield how many entries there are under a base, and which attributes none of them has."""
-    place = base or "the root"
-    control = page.result.controls.get(PAGED, b"") if page.result else b""
-    more = page.result is None or (control != b"" and paged_value(control)[1] != b"")
-    yield f"{place}: {len(page.entries)} entries" + (" in the first page, and more" if more else "")
-    seen: set[str] = set()
-    for raw in page.entries:
-        with suppress(Malformed, IndexError):
-            _, begin, end = contents_of(raw)
-            seen.update(kind.decode("ascii", "replace") for kind, _ in attributes_of(raw, begin, end, {})[1])
-    low = {name.lower() for name in seen}
-    absent = [name for name in shape.requested if name.lower() not in low]
-    if not page.entries or not absent:
-        return
-    yield f"{place}: none of them has {', '.join(absent)}"
-    other = sorted(name for name in seen if name.lower() not in shape.spelled and ";" not in name)
-    if other:
-        yield f"{place}: the server writes {', '.join(other)} for names that were asked; use these"

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
 
 from .failures import exit_code_of, worst
 from .options import examples, json_option
 from .output import counted, say, shown, write, write_json
+from .samples import print_samples, samples_of
 from .session import Session, session_of
 
 if TYPE_CHECKING:
     from ..config import Settings
     from ..config.settings import PlatformSettings, SourceSettings
-    from ..connector import Connector
+    from ..connector import Connector, Source
 
 _PRIVATE = 0o077
 
@@ -34,24 +35,27 @@ class Finding(NamedTuple):
     epilog=examples(
         "syncd check                           files, plugins, secrets, state directory",
         "syncd check --connect                 and ask each source and platform",
+        "syncd check --connect --show          and show ten entries of each source as they are mapped",
         "syncd --config draft.toml check       before it is put in place",
     )
 )
 @click.option("--connect", is_flag=True, help="Also speak to every source and platform.")
+@click.option("--show", is_flag=True, help="Also read ten entries of every source, and show them mapped.")
 @json_option
 @click.pass_context
-def check(ctx: click.Context, /, *, connect: bool, as_json: bool) -> None:
+def check(ctx: click.Context, /, *, connect: bool, show: bool, as_json: bool) -> None:
     """Find every mistake of the configuration at once, each with file and line.
 
     Ends with 78 for the configuration, 77 where a password or a right is missing, 69 where something
     does not answer, 0 if all is well. Works while another process is at work, and changes nothing.
     """
     found: list[Finding] = []
+    samples: dict[str, list[dict[str, Any]]] = {}
     session = session_of(ctx)
     session.begin_log()
-    for one in _findings(session, connect=connect):
+    for one in _findings(session, connect=connect or show, samples=samples if show else None):
         found.append(one)
-        if not as_json and (one.code or connect):
+        if not as_json and (one.code or connect or show):
             write(f"{'! ' if one.code else '  '}{one.about}: {shown(one.message)}")
     problems = [one for one in found if one.code]
     if as_json:
@@ -61,10 +65,13 @@ def check(ctx: click.Context, /, *, connect: bool, as_json: bool) -> None:
                     {"about": one.about, "message": one.message, "exit_code": one.code} for one in problems
                 ],
                 "notes": [{"about": one.about, "message": one.message} for one in found if not one.code],
+                **({"samples": samples} if show else {}),
             }
         )
     else:
-        if not connect:
+        for source, entries in samples.items():
+            print_samples(source, entries)
+        if not (connect or show):
             for one in found:
                 if not one.code:
                     say(f"note: {one.about}: {shown(one.message)}")
@@ -72,7 +79,9 @@ def check(ctx: click.Context, /, *, connect: bool, as_json: bool) -> None:
     ctx.exit(worst([one.code for one in problems]))
 
 
-def _findings(session: Session, *, connect: bool) -> Iterator[Finding]:
+def _findings(
+    session: Session, *, connect: bool, samples: dict[str, list[dict[str, Any]]] | None
+) -> Iterator[Finding]:
     from ..errors import ConfigError
 
     for failure in session.plugins.failures:
@@ -89,7 +98,12 @@ def _findings(session: Session, *, connect: bool) -> Iterator[Finding]:
     for kind, one in _connectors(settings):
         about = f"{kind} {one.name}"
         yield from _secrets(session, about, one.options)
-        yield from _tried(session, kind, one, connect=connect)
+        good = True
+        for finding in _tried(session, kind, one, connect=connect):
+            good = good and not finding.code
+            yield finding
+        if samples is not None and good and kind == "source":
+            yield from _sampled(session, settings.sources[one.name], samples)
 
 
 def _redacted(text: str) -> str:
@@ -193,6 +207,19 @@ def _tried(
     except Exception as error:  # noqa: BLE001 - a plugin's own error must not hide what is wrong elsewhere
         message = f"the plugin of type {settings.type!r} raised {type(error).__name__}: {error}"
         yield Finding(about, _redacted(message), exit_code_of(error))
+
+
+def _sampled(
+    session: Session, settings: SourceSettings, samples: dict[str, list[dict[str, Any]]]
+) -> Iterator[Finding]:
+    """Read some entries of a source and keep them as they are mapped."""
+    from ..errors import SyncdError
+
+    try:
+        source = cast("Source", _made(session, "source", settings))
+        samples[settings.name] = samples_of(source, settings.mapping, session.settings.vocabulary)
+    except SyncdError as error:
+        yield Finding(f"source {settings.name}", _redacted(str(error)), exit_code_of(error))
 
 
 def _made(session: Session, kind: str, settings: SourceSettings | PlatformSettings) -> Connector:
