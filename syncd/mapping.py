@@ -103,7 +103,7 @@ class _Notes(NamedTuple):
     """What is found about one entry besides its values."""
 
     faults: list[Fault]
-    warnings: list[str]
+    warnings: list[Fault]
     unknown: set[str]
 
 
@@ -235,9 +235,8 @@ def _fitting(rule: Rule, limit: int, texts: tuple[str, ...], notes: _Notes) -> l
                 notes.faults.append(_illegal(rule, place))
                 continue
             text, count = ILLEGAL.subn("", text)
-            notes.warnings.append(
-                f"{rule.attribute}: characters that are not allowed were removed: {count}, first {place}"
-            )
+            message = f"characters that are not allowed were removed: {count}, first {place}"
+            notes.warnings.append(Fault("illegal_character", rule.attribute, message, "warning"))
         if len(text) > limit:
             notes.faults.append(_too_long(rule, len(text), limit))
         elif text:

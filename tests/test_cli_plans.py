@@ -182,7 +182,7 @@ class TestDocument:
     })  # fmt: skip
     OPERATION = frozenset({
         "operation", "run", "connection", "enterprise", "kind", "state", "anchor", "account", "account_kind", "who",
-        "link_action", "changes", "effect", "reasons", "attempts", "next_try", "origin", "undoes", "undone_by",
+        "link_action", "changes", "effect", "reasons", "warnings", "attempts", "next_try", "origin", "undoes", "undone_by",
         "changed_at",
     })  # fmt: skip
 

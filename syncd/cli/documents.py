@@ -119,7 +119,7 @@ def operation_documents(here: Installation, found: Iterable[Stored]) -> list[dic
 def _operation(here: Installation, one: Stored, known: Mapping[str, Any]) -> dict[str, Any]:
     before, after = json.loads(one.before), json.loads(one.after)
     reasons = [
-        dict(zip(("code", "attribute", "message", "state"), reason, strict=True)) for reason in one.faults
+        dict(zip(("code", "attribute", "message", "state"), fault, strict=True)) for fault in one.faults
     ]
     return {
         "operation": one.id,
@@ -136,6 +136,10 @@ def _operation(here: Installation, one: Stored, known: Mapping[str, Any]) -> dic
         "changes": changes(here, before, after),
         "effect": json.loads(one.record) if one.link_action == "policy" and one.record else None,
         "reasons": reasons,
+        "warnings": [
+            {"code": code, "attribute": attribute, "message": message}
+            for code, attribute, message, _ in one.warnings
+        ],
         "attempts": one.attempts,
         "next_try": one.next_try,
         "origin": one.origin,

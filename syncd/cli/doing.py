@@ -104,6 +104,8 @@ def print_done(here: Installation, run: Run) -> None:
         if run.kind == "sync"
         else ""
     )
+    if run.counts.get("warnings"):
+        read += f"{counted(run.counts['warnings'], 'warning')}, "
     held = run.state == "held"
     write(f"{about}: run {run.id}{kind} {'is held' if held else 'is done'}: {read}{_counts(run, held=held)}")
     for one in run.objections:

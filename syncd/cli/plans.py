@@ -67,6 +67,8 @@ def print_operation(one: Mapping[str, Any]) -> None:
         write(f"{' ' * 10}{_without_changes(one)}")
     for reason in one["reasons"]:
         write(click.style(f"{' ' * 10}! {_reason(reason)}", fg="red"))
+    for warning in one["warnings"]:
+        write(click.style(f"{' ' * 10}! {warning_text(warning)}", fg="yellow"))
     if one["state"] == "waiting":
         until = f" until {one['next_try']}" if one["next_try"] else ""
         write(f"{' ' * 10}waits{until}: it is not due yet, or is tried again by itself")
@@ -95,6 +97,11 @@ def _reason(reason: Mapping[str, Any]) -> str:
     return f"{reason['state']}: {about}{shown(reason['message'])} ({reason['code']})"
 
 
+def warning_text(warning: Mapping[str, Any]) -> str:
+    """Return what a person should know of an operation, on one line."""
+    return f"warning: {warning['attribute']}: {shown(warning['message'])} ({warning['code']})"
+
+
 def print_changes(found: Sequence[Mapping[str, Any]], *, added: bool, indent: int) -> None:
     """Write what changes, an attribute a line."""
     width = max((len(one["attribute"]) for one in found), default=0) + 1
@@ -119,6 +126,7 @@ def _sums(plan: Mapping[str, Any]) -> Iterator[str]:
         "kept_away": KEPT_AWAY,
         "missing": ("not found in this read", ""),
         "problems": ("entries that could not be used", f"syncd runs {plan['run']}"),
+        "warnings": ("warnings, of values that had to be mended", ""),
     }
     for name, (text, command) in texts.items():
         if counts.get(name):

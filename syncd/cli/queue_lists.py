@@ -175,7 +175,7 @@ def _detail(here: Installation, number: int) -> dict[str, Any]:
 
 
 def _print_detail(here: Installation, one: dict[str, Any]) -> None:
-    from .plans import print_changes
+    from .plans import print_changes, warning_text
 
     zone = here.settings.timezone
     heading(f"operation {one['operation']}")
@@ -200,6 +200,10 @@ def _print_detail(here: Installation, one: dict[str, Any]) -> None:
     for reason in one["reasons"]:
         about = f"{reason['attribute']}: " if reason["attribute"] else ""
         write(f"  {reason['state']}: {about}{shown(reason['message'])} ({reason['code']})")
+    if one["warnings"]:
+        heading("warnings")
+    for warning in one["warnings"]:
+        write(f"  {warning_text(warning).removeprefix('warning: ')}")
     if one["changes"]:
         heading("changes")
         print_changes(one["changes"], added=one["kind"] == "add", indent=2)

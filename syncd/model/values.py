@@ -119,7 +119,7 @@ class Fault(NamedTuple):
     """Why a record cannot simply be applied.
 
     ``held`` is the state that its operation gets: ``failed`` (only a person can mend it) or
-    ``detained`` (a person has to agree to it).
+    ``detained`` (a person has to agree to it). A ``warning`` is told with the operation, and holds nothing.
     """
 
     code: str
@@ -136,7 +136,8 @@ class Record(NamedTuple):
     enabled: bool
     fingerprint: bytes | None
     faults: tuple[Fault, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Fault, ...] = ()
+    """What was mended on the way: a person should know of it, and nothing waits for that."""
     unknown: frozenset[str] = frozenset()
     """Account attributes of which the source said nothing this time: what is stored of them stays."""
 

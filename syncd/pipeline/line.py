@@ -187,6 +187,7 @@ def _counts(staging: Staging, settled: Settled, summary: Summary) -> dict[str, i
         "kept_away": settled.kept_away,
         "missing": len(settled.missing),
         "problems": staging.problems,
+        "warnings": staging.warnings,
     }
     if summary.size is not None:
         counts["size"] = summary.size
@@ -210,7 +211,10 @@ def report_plan(run: Run, number: int) -> None:
 
 
 def _told(run: Run) -> dict[str, int]:
-    return {name: run.counts.get(name, 0) for name in ("entries", "add", "update", "remove", "problems")}
+    return {
+        name: run.counts.get(name, 0)
+        for name in ("entries", "add", "update", "remove", "problems", "warnings")
+    }
 
 
 def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:

@@ -286,6 +286,7 @@ def _edited(here: Installation, one: Stored, changes: Mapping[str, Value | None]
         owner=bool(one.owner),
         fingerprint=one.fingerprint,
         faults=held,
+        warnings=tuple(warning for warning in one.warnings if warning.attribute not in changes),
         gains=gains,
         frees=frees,
         account_kind=one.account_kind,

@@ -34,6 +34,7 @@ def operation(
     owner: bool = True,
     fingerprint: bytes | None = None,
     faults: tuple[Fault, ...] = (),
+    warnings: tuple[Fault, ...] = (),
     state: str = "planned",
     gains: list[tuple[str, str]] | None = None,
     frees: list[tuple[str, str]] | None = None,
@@ -51,7 +52,7 @@ def operation(
         after_text = encode(after)
     if isinstance(replaced, Mapping):
         replaced = before_text if replaced == before else encode(replaced)
-    reasons = encode(faults) if faults else None
+    reasons = encode((*faults, *warnings)) if faults or warnings else None
     if faults:
         state = "failed" if any(fault.held == "failed" for fault in faults) else "detained"
     told = (

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ..model import Operation, Vocabulary
-from ..planning import claims_of
+from ..model import Fault, Operation, Vocabulary
+from ..planning import claims_of, encode
 from .database import Database
 from .standings import texts
 
@@ -47,10 +47,17 @@ class Stored(NamedTuple):
     run_state: str
 
     @property
-    def faults(self) -> list[list[str | None]]:
-        """Why it is held: [code, attribute, message, state] each."""
-        found: list[list[str | None]] = json.loads(self.reasons or "[]")
-        return found
+    def faults(self) -> list[Fault]:
+        """Why it is held."""
+        return [one for one in self._reasons() if one.held != "warning"]
+
+    @property
+    def warnings(self) -> tuple[Fault, ...]:
+        """What a person should know of it, whether it is held or not."""
+        return tuple(one for one in self._reasons() if one.held == "warning")
+
+    def _reasons(self) -> list[Fault]:
+        return [Fault(*one) for one in json.loads(self.reasons or "[]")]
 
 
 _COLUMNS = ", ".join(f"o.{name}" for name in Stored._fields[:-3])
@@ -104,7 +111,7 @@ def again(database: Database, stored: Stored, vocabulary: Vocabulary, **changes:
         owner=bool(stored.owner),
         fingerprint=stored.fingerprint,
         state="planned",
-        reasons=None,
+        reasons=encode(stored.warnings) if stored.warnings else None,
         digest=stored.digest,
         gains=gains,
         frees=frees,

@@ -186,6 +186,9 @@ def clean_up(database: Database, now: str) -> list[int]:
     return [run for (run,) in rows]
 
 
+ONE_MORE = "reasons = json_insert(COALESCE(reasons, '[]'), '$[#]', json(?))"
+"""Sets one more reason, as the JSON text of a list, behind those that are there."""
+
 _OPEN = "state IN ('planned','held','applying')"
 
 
@@ -311,9 +314,9 @@ def _detain(staging: Staging, objections: Sequence[Objection]) -> None:
             )
         else:
             continue
-        reason = json.dumps([[one.code, None, one.message, "detained"]], ensure_ascii=False)
+        reason = json.dumps([one.code, None, one.message, "detained"], ensure_ascii=False)
         conn.execute(
-            f"UPDATE operations SET state = 'detained', reasons = ? WHERE run = ? AND {where}",
+            f"UPDATE operations SET state = 'detained', {ONE_MORE} WHERE run = ? AND {where}",
             (reason, *values),
         )
     if any(one.scope != "run" for one in objections):

@@ -72,6 +72,7 @@ class Staging:
         self.blind = False
         self.refused: dict[str, int] = {}
         self.problems = 0
+        self.warnings = 0
         self.removed = 0
         self.staged = 0
         self._next = _next_id(self.conn)
@@ -80,9 +81,13 @@ class Staging:
         self.conn.execute("INSERT INTO temp.claims_of VALUES (?)", (run,))
 
     def candidates(self, match: tuple[str, ...]) -> Callable[[Sequence[Record]], Sequence[Candidates]]:
-        """Return the look-up that ``correlate`` calls; it marks the links that it finds as seen."""
+        """Return the look-up that ``correlate`` calls; it marks the links that it finds as seen.
+
+        Every record that was mapped passes it once, so it counts their warnings too.
+        """
 
         def look_up(records: Sequence[Record]) -> Sequence[Candidates]:
+            self.warnings += sum(len(record.warnings) for record in records if record.warnings)
             found = self.standings.candidates(records, match, self.vocabulary)
             for one in found:
                 if one.linked is not None and one.linked.link is not None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from syncd.connector import Field
 from syncd.mapping import ILLEGAL, AttributeMapping, Rule, map_entries, mapper
-from syncd.model import VOCABULARY, Attribute, Checkpoint, Entry, Present, Problem, Record, Removed
+from syncd.model import VOCABULARY, Attribute, Checkpoint, Entry, Fault, Present, Problem, Record, Removed
 from syncd.transforms import TRANSFORMS
 from syncd.validation import RULES, Check, fits, judge
 
@@ -244,9 +244,8 @@ def test_a_warning_says_what_was_removed_and_the_default_fills_what_is_left_empt
     rule = Rule(attribute="title", sources=("t",), illegal="strip", default="none")
     found = record(rule, t=("\x00\x01",))
     assert {"title": "none"} == found.values
-    assert (
-        "title: characters that are not allowed were removed: 2, first U+0000 at offset 0",
-    ) == found.warnings
+    message = "characters that are not allowed were removed: 2, first U+0000 at offset 0"
+    assert (Fault("illegal_character", "title", message, "warning"),) == found.warnings
 
 
 def test_the_character_rule_judges_what_the_transforms_left():
