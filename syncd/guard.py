@@ -56,12 +56,20 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What a plan means for one platform: how many accounts are there, would appear, would vanish."""
+    """What a plan means for one platform, in accounts.
+
+    ``there`` are those that the platform has confirmed. Of them so many would ``change``, or ``vanish``
+    (who is disabled counts); others would ``appear``. What is of today was applied in the last 24 hours.
+    """
 
     platform: str
     there: int
-    appear: int
-    vanish: int
+    appear: int = 0
+    change: int = 0
+    vanish: int = 0
+    appeared_today: int = 0
+    changed_today: int = 0
+    vanished_today: int = 0
     limits: Limits
 
 
@@ -121,7 +129,7 @@ def _objections(plan: Summary, limits: Limits) -> Iterator[Objection]:
         yield from _agreement(plan)
     yield from _removals(plan, limits)
     for effect in plan.effects:
-        yield from _platform(effect)
+        yield from _platform(effect, first=plan.first)
     if not plan.first:
         yield from _changes("add", plan.adds, plan.managed, plan.added_today, limits.add)
         yield from _changes("update", plan.updates, plan.managed, plan.updated_today, limits.update)
@@ -179,14 +187,26 @@ def _removals(plan: Summary, limits: Limits) -> Iterator[Objection]:
         yield Objection("too-many-removals-today", "removals", message)
 
 
-def _platform(effect: Effect) -> Iterator[Objection]:
-    most = allowed(effect.limits.remove, effect.there)
-    if most is not None and effect.vanish > most:
-        message = (
-            f"{effect.vanish} of {effect.there} accounts would vanish from platform {effect.platform}, "
-            f"and at most {most} may"
-        )
-        yield Objection(f"too-many-removals:{effect.platform}", "removals", message)
+def _platform(effect: Effect, *, first: bool) -> Iterator[Objection]:
+    """Judge a platform as a source is judged; what fills it for the first time is no surprise."""
+    there, limits, name = effect.there, effect.limits, f"platform {effect.platform}"
+    vanish = f"{effect.vanish} of {there} accounts would vanish from {name}"
+    yield from _there("removals", effect, vanish, effect.vanish, effect.vanished_today, limits.remove)
+    if there and not first:
+        appear = f"{effect.appear} accounts would appear on {name}, {there} are there"
+        yield from _there("adds", effect, appear, effect.appear, effect.appeared_today, limits.add)
+        change = f"{effect.change} of {there} accounts would change on {name}"
+        yield from _there("updates", effect, change, effect.change, effect.changed_today, limits.update)
+
+
+def _there(what: str, effect: Effect, told: str, count: int, today: int, limit: Limit) -> Iterator[Objection]:
+    scope = "removals" if what == "removals" else "run"
+    most, day = allowed(limit, effect.there), limit.per_day
+    if most is not None and count > most:
+        yield Objection(f"too-many-{what}:{effect.platform}", scope, f"{told}, and at most {most} may")
+    if count and day is not None and today + count > day:
+        message = f"{told}, {today} did in the last 24 hours, and at most {day} may in a day"
+        yield Objection(f"too-many-{what}-today:{effect.platform}", scope, message)
 
 
 def _changes(kind: str, count: int, managed: int, today: int, limit: Limit) -> Iterator[Objection]:

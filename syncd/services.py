@@ -14,7 +14,7 @@ class Service:
 
     ``accept`` maps attributes to the values that are let in (empty: everybody), ``kinds`` are the kinds
     of account that it takes, ``enterprises`` None means every enterprise. ``roles`` are all that are
-    configured, by name.
+    configured, by name. ``told`` are the attributes of which the platform would be told.
     """
 
     name: str
@@ -22,11 +22,16 @@ class Service:
     enterprises: frozenset[str] | None = None
     accept: Mapping[str, frozenset[str]] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
+    told: frozenset[str] = frozenset()
 
     @property
-    def choosy(self) -> bool:
-        """Whether an account's attributes have a say in whether the platform serves it."""
-        return bool(self.accept) or any(role.template.services is not None for role in self.roles.values())
+    def elsewhere(self) -> list[str]:
+        """The roles whose accounts the platform does not serve."""
+        return [
+            name
+            for name, role in self.roles.items()
+            if role.template.services is not None and self.name not in role.template.services
+        ]
 
 
 def serves(service: Service, enterprise: str, kind: str, values: Mapping[str, Value]) -> bool:

@@ -193,6 +193,7 @@ def test_an_account_with_an_open_operation_is_not_purged(company):
 
 def test_it_goes_on_in_pieces(company, monkeypatch):
     monkeypatch.setattr(keeping, "CHUNK", 7)
+    company.configure(LEAVERS_GO + 'limits = {{ add = "off" }}\n')
     company.hire(*(f"u{number}" for number in range(40)))
     company.sync()
     company.wait(days=400)

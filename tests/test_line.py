@@ -861,7 +861,7 @@ def test_a_chain_with_one_broken_link_stops_where_it_is_broken():
         ("p005", "update", "applied"),
     ] == site.told(run)
     holder = site.person("p003").id
-    assert [["key_taken", "email", f"email 'p003@acme.example' belongs to account {holder}", "detained"]] == (
+    assert [("key_taken", "email", f"email 'p003@acme.example' belongs to account {holder}", "detained")] == (
         site.open_one("p002").faults
     )
     assert site.claimed() == site.taken()
@@ -1095,7 +1095,7 @@ def test_a_re_created_entry_is_detained_while_the_old_one_is_there():
 
     account = site.person("p001").id
     message = f"p001-new matches account {account}, which is linked to p001, and that entry is still there"
-    assert [["ambiguous", None, message, "detained"]] == site.open_one("p001-new").faults
+    assert [("ambiguous", None, message, "detained")] == site.open_one("p001-new").faults
     site.fire("p001")
     site.sync()
     assert account == site.person("p001-new").id

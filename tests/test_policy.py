@@ -109,6 +109,7 @@ def test_a_changed_map_names_the_fields_that_change(company):
     company.configure(
         ONE_SOURCE
         + PHONEBOOK
+        + 'limits = {{ update = "off" }}\n'
         + '[platform.phonebook.map]\nlast_name = {{ from = "last_name", via = ["lower"] }}\n'
     )
     (run,) = plan_policy(company.here)
@@ -285,7 +286,7 @@ def test_deleted_accounts_are_not_named(company):
 
 def test_a_policy_that_comes_back_is_planned_again(company):
     """What was applied before says nothing about who would be touched now."""
-    north = ONE_SOURCE + NORTH + 'limits = {{ remove = "off" }}\n'
+    north = ONE_SOURCE + NORTH + 'limits = {{ remove = "off", add = "off" }}\n'
     company.configure(north)
     settle_policy(company.here)
     company.deliver()

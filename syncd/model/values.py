@@ -146,7 +146,8 @@ class Objection(NamedTuple):
     """Why a guard (or a plugin's ``review_plan``) does not let a plan go on.
 
     ``scope`` is ``run`` (everything is held), ``removals`` (only those operations are detained) or
-    ``operation:<id>``. ``code`` is what an approval names to override it.
+    ``operation:<id>``. ``code`` is what an approval names to override it; a guard's own that is about a
+    platform ends in ``:<platform>``, and its removals are whatever lets somebody vanish from there.
     """
 
     code: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from ..guard import Limits, Summary, review
@@ -107,10 +108,8 @@ def _summary(here: Installation, staging: Staging, kind: str) -> Summary:
 
 def _judged(here: Installation, run: int, summary: Summary, limits: Limits | None) -> list[Objection]:
     view = PlanView(here.database, run, summary)
-    own = review(summary, limits if limits is not None else _UNLIMITED)
     if limits is None:
-        own = [one for one in own if one.scope == "run"]
+        own = review(replace(summary, effects=()), Limits.unlimited())
+    else:
+        own = review(summary, limits)
     return sorted({*own, *here.plugins.hooks.review_plan(view, limits)})
-
-
-_UNLIMITED = Limits.unlimited()

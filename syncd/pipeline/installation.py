@@ -135,7 +135,7 @@ def platform_of(here: Installation, settings: PlatformSettings) -> Platform:
 def services_of(here: Installation, enterprise: str) -> tuple[tuple[Service, Limits], ...]:
     """Return the platforms that serve an enterprise, with their limits."""
     return tuple(
-        (service_of(here, settings), settings.limits)
+        (replace(service_of(here, settings), told=_told_of(here, settings)), settings.limits)
         for settings in here.settings.platforms.values()
         if settings.enterprises is None or enterprise in settings.enterprises
     )
@@ -151,6 +151,15 @@ def service_of(here: Installation, settings: PlatformSettings) -> Service:
         accept=settings.accept,
         roles=here.settings.roles,
     )
+
+
+def _told_of(here: Installation, settings: PlatformSettings) -> frozenset[str]:
+    """Return the attributes that fill the fields of a platform."""
+    rules = settings.mapping.rules
+    mapped = {rule.attribute for rule in rules}
+    fields = platform_of(here, settings).fields
+    own = {field.attribute for name, field in fields.items() if name not in mapped}
+    return frozenset(own.union(*(rule.sources for rule in rules)))
 
 
 def demands_of(here: Installation, enterprise: str) -> tuple[Demand, ...]:

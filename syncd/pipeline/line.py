@@ -192,8 +192,9 @@ def _counts(staging: Staging, settled: Settled, summary: Summary) -> dict[str, i
     if summary.size is not None:
         counts["size"] = summary.size
     counts.update({f"refused_{kind}": count for kind, count in staging.refused.items()})
-    counts.update({f"appear:{one.platform}": one.appear for one in summary.effects})
-    counts.update({f"vanish:{one.platform}": one.vanish for one in summary.effects})
+    for one in summary.effects:
+        counts[f"appear:{one.platform}"], counts[f"vanish:{one.platform}"] = one.appear, one.vanish
+        counts[f"change:{one.platform}"] = one.change
     return counts
 
 

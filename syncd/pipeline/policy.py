@@ -15,11 +15,13 @@ from typing import Any
 from ..config.settings import PlatformSettings
 from ..distribution.lanes import Lane
 from ..distribution.steps import step_of
-from ..guard import Effect, Limits, Summary, review
+from ..guard import Limits, Summary, review
 from ..logs import bound
 from ..model import Objection, Operation
 from ..planning import encode, operation
 from ..store import policies, runs
+from ..store.contesting import ONE_MORE
+from ..store.effects import effect_of
 from ..store.remotes import Due
 from ..store.runs import Run
 from ..store.settling import settle_asked
@@ -101,17 +103,12 @@ def finish_policy(here: Installation, run: Run) -> None:
 def _text(here: Installation, settings: PlatformSettings) -> str:
     platform, service = platform_of(here, settings), service_of(here, settings)
     mapped = {rule.attribute for rule in settings.mapping.rules}
-    elsewhere = [
-        name
-        for name, role in service.roles.items()
-        if role.template.services is not None and settings.name not in role.template.services
-    ]
     return encode(
         {
             "accept": {name: sorted(values) for name, values in service.accept.items()},
             "enterprises": None if service.enterprises is None else sorted(service.enterprises),
             "kinds": sorted(service.kinds),
-            "without_roles": sorted(elsewhere),
+            "without_roles": sorted(service.elsewhere),
             "map": settings.mapping.text if mapped else None,
             "fields": {
                 name: field.attribute for name, field in platform.fields.items() if name not in mapped
@@ -241,20 +238,18 @@ def _ready(
 def _judged(
     here: Installation, staging: Staging, effects: Effects, changed: Mapping[str, str]
 ) -> list[Objection]:
-    """Collect the objections: of the guards only to who would vanish from which platform."""
-    there = dict(here.database.conn.execute(
-        "SELECT platform, COUNT(*) FROM remotes WHERE remote_id IS NOT NULL GROUP BY platform"
-    ).fetchall())  # fmt: skip
+    """Collect the objections: of the guards only to what would become of which platform."""
+    conn, platforms = here.database.conn, here.settings.platforms
     summary = Summary(
         kind="policy",
         updates=effects.total(),
         effects=[
-            Effect(
-                platform=name,
-                there=there.get(name, 0),
-                appear=effects[name, "appear"],
-                vanish=effects[name, "vanish"],
-                limits=here.settings.platforms[name].limits,
+            effect_of(
+                conn,
+                service_of(here, platforms[name]),
+                platforms[name].limits,
+                {effect: effects[name, effect] for effect in ("appear", "change", "vanish")},
+                here.clock(),
             )
             for name in changed
         ],
@@ -269,11 +264,11 @@ def _detain_vanishing(staging: Staging, objection: Objection) -> None:
     """Detain whom an objection is about: those who vanish from the platform that it names, or from any."""
     platform = objection.code.partition(":")[2] if objection.by == "syncd" else ""
     staging.conn.execute(
-        "UPDATE operations SET state = 'detained', reasons = ? WHERE run = ?"
+        f"UPDATE operations SET state = 'detained', {ONE_MORE} WHERE run = ?"
         " AND json_extract(record, '$.effect') = 'vanish'"
         " AND (? = '' OR json_extract(record, '$.platform') = ?)",
         (
-            encode([[objection.code, None, objection.message, "detained"]]),
+            encode([objection.code, None, objection.message, "detained"]),
             staging.run,
             platform,
             platform,

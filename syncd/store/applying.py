@@ -14,6 +14,7 @@ from typing import Any
 from ..errors import SyncdError
 from ..model import Vocabulary
 from ..planning import claims_of
+from .contesting import ONE_MORE
 from .database import Database
 from .runs import Run, run_of
 from .standings import texts
@@ -120,11 +121,10 @@ def _needed(conn: sqlite3.Connection, low: int, high: int) -> set[str]:
 
 def detain(conn: sqlite3.Connection, operation: int, code: str, message: str, now: str) -> None:
     """Detain one operation, saying why beside what was said before."""
-    row = conn.execute("SELECT reasons FROM operations WHERE id = ?", (operation,)).fetchone()
-    reasons = [*json.loads(row[0] or "[]"), [code, None, message, "detained"]]
+    reason = json.dumps([code, None, message, "detained"], ensure_ascii=False)
     conn.execute(
-        "UPDATE operations SET state = 'detained', reasons = ?, changed_at = ? WHERE id = ?",
-        (json.dumps(reasons, ensure_ascii=False), now, operation),
+        f"UPDATE operations SET state = 'detained', {ONE_MORE}, changed_at = ? WHERE id = ?",
+        (reason, now, operation),
     )
 
 

@@ -6,9 +6,14 @@ import json
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from ..model import Fault
+from ..model import Fault, Objection
 from ..planning import encode
 from .staging import Staging
+
+ONE_MORE = "reasons = json_insert(COALESCE(reasons, '[]'), '$[#]', json(?))"
+"""Sets one more reason, given as JSON, behind those that are there."""
+
+_VANISHING = "id IN (SELECT operation FROM temp.effects WHERE effect = 'vanish' AND platform = ?)"
 
 
 def hold(staging: Staging, operations: Iterable[int], fault: Fault) -> None:
@@ -23,6 +28,27 @@ def hold(staging: Staging, operations: Iterable[int], fault: Fault) -> None:
             (fault.held, encode(reasons), digest, operation),
         )
         conn.execute("DELETE FROM temp.claims WHERE operation = ?", (operation,))
+
+
+def detain(staging: Staging, objections: Iterable[Objection]) -> None:
+    """Detain what objections are about, unless it is the whole run; and who was to take over a key of it."""
+    conn, some = staging.conn, [one for one in objections if one.scope != "run"]
+    for one in some:
+        platform = one.code.partition(":")[2] if one.by == "syncd" else ""
+        whose: tuple[str, str | int]
+        if one.scope != "removals":
+            whose = "id = ?", int(one.scope.partition(":")[2])
+        elif platform:
+            whose = _VANISHING, platform
+        else:
+            whose = "kind IN ('disable','delete') AND ?", 1
+        conn.execute(
+            f"UPDATE operations SET state = 'detained', {ONE_MORE} WHERE run = ? AND state IN ('planned','waiting')"
+            f" AND {whose[0]}",
+            (encode([one.code, None, one.message, "detained"]), staging.run, whose[1]),
+        )
+    if some:
+        contest_keys(staging)
 
 
 def contest_keys(staging: Staging) -> None:

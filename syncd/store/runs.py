@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..errors import SyncdError
 from ..model import Objection
-from .contesting import contest_keys
+from .contesting import detain
 from .database import Database
 from .earlier import supersede_outdated
 from .settling import Settled
@@ -186,9 +186,6 @@ def clean_up(database: Database, now: str) -> list[int]:
     return [run for (run,) in rows]
 
 
-ONE_MORE = "reasons = json_insert(COALESCE(reasons, '[]'), '$[#]', json(?))"
-"""Sets one more reason, as the JSON text of a list, behind those that are there."""
-
 _OPEN = "state IN ('planned','held','applying')"
 
 
@@ -217,7 +214,7 @@ def ready(
     with database.transaction() as conn:
         others = runs(database, f"connection IS ? AND id <> ? AND {_OPEN}", (staging.connection, run), -1)
         old = next((one for one in others if _is_same(one, settled, objections, scope)), None)
-        _detain(staging, objections)
+        detain(staging, objections)
         _refresh(staging, settled, held=held, now=now)
         if old is not None:
             conn.execute("DELETE FROM operations WHERE run = ?", (run,))
@@ -268,7 +265,7 @@ def ready_asked(
     """
     held = any(one.scope == "run" for one in objections)
     with staging.database.transaction() as conn:
-        _detain(staging, objections)
+        detain(staging, objections)
         if decide is not None and not held:
             decide(staging.run)
         conn.executemany(
@@ -298,29 +295,6 @@ def supersede(conn: sqlite3.Connection, run: int, now: str) -> None:
         (now, run),
     )
     conn.execute("UPDATE runs SET state = 'superseded', ended_at = ? WHERE id = ?", (now, run))
-
-
-def _detain(staging: Staging, objections: Sequence[Objection]) -> None:
-    """Detain what the objections are about, and who was to take over a key of it."""
-    conn, run = staging.conn, staging.run
-    values: tuple[int, ...]
-    for one in objections:
-        if one.scope == "removals":
-            where, values = "kind IN ('disable','delete') AND state IN ('planned','waiting')", (run,)
-        elif one.scope.startswith("operation:"):
-            where, values = (
-                "id = ? AND state IN ('planned','waiting')",
-                (run, int(one.scope.partition(":")[2])),
-            )
-        else:
-            continue
-        reason = json.dumps([one.code, None, one.message, "detained"], ensure_ascii=False)
-        conn.execute(
-            f"UPDATE operations SET state = 'detained', {ONE_MORE} WHERE run = ? AND {where}",
-            (reason, *values),
-        )
-    if any(one.scope != "run" for one in objections):
-        contest_keys(staging)
 
 
 def _refresh(staging: Staging, settled: Settled, *, held: bool, now: str) -> None:

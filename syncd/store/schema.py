@@ -167,6 +167,7 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE INDEX deliveries_account ON deliveries(account);
 CREATE UNIQUE INDEX deliveries_outcome ON deliveries(intent) WHERE intent IS NOT NULL;
+CREATE INDEX deliveries_confirmed ON deliveries(platform, at, revision, action) WHERE result = 'confirmed';
 
 CREATE TABLE decisions (
   id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -49,6 +49,8 @@ _TEMPORARY = """
     CREATE TEMP TABLE told (anchor TEXT PRIMARY KEY);
     DROP TABLE IF EXISTS temp.heeded;
     CREATE TEMP TABLE heeded (anchor TEXT PRIMARY KEY, link INTEGER);
+    DROP TABLE IF EXISTS temp.effects;
+    CREATE TEMP TABLE effects (platform TEXT, operation INTEGER, effect TEXT);
     DROP TABLE IF EXISTS temp.kept;
     CREATE TEMP TABLE kept (operation INTEGER PRIMARY KEY)
 """

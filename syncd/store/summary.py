@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from ..guard import Effect, Limits, Summary
-from ..services import Service, serves
+from ..guard import Limits, Summary
+from ..services import Service
 from .database import Database
+from .effects import planned_effect
 from .settling import Settled
 from .staging import Staging, stamp
 from .standings import texts
@@ -90,7 +91,7 @@ def summarise(
         first=connection is not None and trusted is None,
         detain=detain,
         containers=_containers(staging) if removals else {},
-        effects=[_effect(staging, service, limits, counted, removals) for service, limits in services],
+        effects=[planned_effect(staging, service, limits, now) for service, limits in services],
         broken_plugins=broken_plugins,
     )
 
@@ -188,31 +189,3 @@ def _parent(name: str) -> str:
         if name[at - 1] != "\\":
             return name[at + 1 :].strip()
         at += 1
-
-
-def _effect(
-    staging: Staging, service: Service, limits: Limits, counted: Mapping[str, int], removals: int
-) -> Effect:
-    conn = staging.conn
-    there = conn.execute(
-        "SELECT COUNT(*) FROM remotes WHERE platform = ? AND remote_id IS NOT NULL", (service.name,)
-    ).fetchone()[0]
-    if not service.choosy and service.enterprises is None:
-        return Effect(
-            platform=service.name, there=there, appear=counted.get("add", 0), vanish=removals, limits=limits
-        )
-    appear = vanish = 0
-    rows = conn.execute(
-        "SELECT o.kind, o.account_kind, o.after, a.attributes, a.id IS NOT NULL AND a.disabled_by IS NULL AND a.deleted_at IS NULL"
-        " FROM operations o LEFT JOIN accounts a ON a.id = o.account"
-        " WHERE o.run = ? AND o.state IN ('planned','waiting')",
-        (staging.run,),
-    )
-    for kind, account_kind, after, attributes, active in rows:
-        old = texts(attributes)
-        new = {name: value for name, value in {**old, **texts(after)}.items() if value is not None}
-        was = bool(active) and serves(service, staging.enterprise, account_kind, old)
-        will = kind not in ("disable", "delete") and serves(service, staging.enterprise, account_kind, new)
-        appear += will and not was
-        vanish += was and not will
-    return Effect(platform=service.name, there=there, appear=appear, vanish=vanish, limits=limits)

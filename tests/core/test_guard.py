@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncd.guard import Effect, Limit, Limits, Summary, allowed, review
+from syncd.guard import FEW, Effect, Limit, Limits, Summary, allowed, review
 
 USUAL = Limits()
 CALM = Summary(managed=1000, size=1000, sizes=(1000,) * 5)
@@ -142,18 +142,94 @@ class TestRemovals:
     def test_removals_that_a_person_asked_for_are_judged_as_well(self):
         assert ["too-many-removals"] == codes(Summary(kind="undo", managed=1000, removals=51))
 
-    def test_who_would_vanish_from_a_platform_is_judged_by_its_own_limits(self):
+
+def on_platform(there: int = 100, limits: Limits = USUAL, **counts: int) -> Summary:
+    return replace(CALM, effects=[Effect(platform="pbx", there=there, limits=limits, **counts)])
+
+
+KINDS = [("add", "appear", "adds"), ("update", "change", "updates"), ("remove", "vanish", "removals")]
+
+
+class TestPlatforms:
+    @pytest.mark.parametrize(
+        ("counts", "code", "scope", "message"),
+        [
+            (
+                {"appear": 31},
+                "too-many-adds:pbx",
+                "run",
+                "31 accounts would appear on platform pbx, 100 are there, and at most 30 may",
+            ),
+            (
+                {"change": 31},
+                "too-many-updates:pbx",
+                "run",
+                "31 of 100 accounts would change on platform pbx, and at most 30 may",
+            ),
+            (
+                {"vanish": 6},
+                "too-many-removals:pbx",
+                "removals",
+                "6 of 100 accounts would vanish from platform pbx, and at most 5 may",
+            ),
+            (
+                {"vanish": 1, "vanished_today": 100},
+                "too-many-removals-today:pbx",
+                "removals",
+                (
+                    "1 of 100 accounts would vanish from platform pbx, 100 did in the last 24 hours, "
+                    "and at most 100 may in a day"
+                ),
+            ),
+        ],
+    )
+    def test_what_becomes_of_a_platform_is_judged_by_its_own_limits(self, counts, code, scope, message):
+        (one,) = review(on_platform(**counts), Limits.unlimited())
+
+        assert (code, scope, message) == (one.code, one.scope, one.message)
+
+    @pytest.mark.parametrize(("kind", "count", "code"), KINDS)
+    @pytest.mark.parametrize("limit", [Limit(percent=5), Limit(count=5), Limit(percent=50, count=5)])
+    @pytest.mark.parametrize("beyond", [-1, 0, 1])
+    def test_as_many_as_the_limit_may_and_no_more(self, kind, count, code, limit, beyond):
+        limits = replace(Limits.unlimited(), **{kind: limit})
+        expected = [f"too-many-{code}:pbx"] if beyond > 0 else []
+
+        assert expected == codes(on_platform(limits=limits, **{count: 5 + beyond}))
+
+    @pytest.mark.parametrize(("kind", "count", "code"), KINDS)
+    @pytest.mark.parametrize("beyond", [-1, 0, 1])
+    def test_a_day_has_a_sum_as_well(self, kind, count, code, beyond):
+        limits = replace(Limits.unlimited(), **{kind: Limit(per_day=10)})
+        today = {"appear": "appeared_today", "change": "changed_today", "vanish": "vanished_today"}[count]
+        expected = [f"too-many-{code}-today:pbx"] if beyond > 0 else []
+
+        assert expected == codes(on_platform(limits=limits, **{count: 4, today: 6 + beyond}))
+        assert [] == codes(on_platform(limits=limits, **{today: 100})), "nothing more is planned"
+
+    def test_a_platform_that_is_filled_for_the_first_time_may_get_any_number(self):
+        none = Limits(add=Limit(count=0, per_day=0), update=Limit(count=0, per_day=0))
+
+        assert [] == codes(on_platform(there=0, limits=none, appear=1000))
+        assert ["too-many-adds-today:pbx", "too-many-adds:pbx"] == codes(
+            on_platform(there=1, limits=none, appear=1000)
+        )
+
+    def test_nor_is_what_the_first_plan_of_a_source_brings_a_surprise(self):
+        plan = replace(on_platform(appear=99, change=99, vanish=99), first=True)
+
+        assert ["too-many-removals:pbx"] == codes(plan)
+
+    def test_each_platform_is_judged_by_itself(self):
         few = Limits(remove=Limit(count=2))
         effects = [
-            Effect(platform="pbx", there=100, appear=50, vanish=3, limits=few),
-            Effect(platform="xmpp", there=100, appear=0, vanish=5, limits=Limits()),
-            Effect(platform="scim", there=0, appear=9, vanish=0, limits=Limits(remove=Limit(count=0))),
-            Effect(platform="file", there=9, appear=0, vanish=9, limits=Limits.unlimited()),
+            Effect(platform="pbx", there=100, appear=30, vanish=3, limits=few),
+            Effect(platform="xmpp", there=100, vanish=5, limits=Limits()),
+            Effect(platform="scim", there=0, appear=9, limits=Limits(remove=Limit(count=0))),
+            Effect(platform="file", there=9, appear=99, change=9, vanish=9, limits=Limits.unlimited()),
         ]
-        (one,) = review(replace(CALM, effects=effects), USUAL)
 
-        assert ("too-many-removals:pbx", "removals") == (one.code, one.scope)
-        assert "3 of 100 accounts would vanish from platform pbx, and at most 2 may" == one.message
+        assert ["too-many-removals:pbx"] == codes(replace(CALM, effects=effects))
 
 
 class TestOtherChanges:
@@ -199,22 +275,35 @@ def test_a_plugin_that_did_not_load_holds_every_run():
     assert "acme_hr" in one.message
 
 
+LIMIT = st.builds(
+    Limit,
+    percent=st.none() | st.floats(0, 100),
+    count=st.none() | st.integers(0, 40),
+    per_day=st.none() | st.integers(0, 60),
+)
 LIMITS = st.builds(
     Limits,
-    remove=st.builds(
-        Limit,
-        percent=st.none() | st.floats(0, 100),
-        count=st.none() | st.integers(0, 40),
-        per_day=st.none() | st.integers(0, 60),
-    ),
+    remove=LIMIT,
+    add=LIMIT,
+    update=LIMIT,
     container=st.none() | st.floats(0, 100),
 )
 COUNTS = st.integers(0, 60)
 PLATFORMS = st.lists(
     st.builds(
-        Effect, platform=st.sampled_from("abc"), there=COUNTS, appear=COUNTS, vanish=COUNTS, limits=LIMITS
+        Effect,
+        platform=st.sampled_from("abc"),
+        there=COUNTS,
+        appear=COUNTS,
+        change=COUNTS,
+        vanish=COUNTS,
+        appeared_today=COUNTS,
+        changed_today=COUNTS,
+        vanished_today=COUNTS,
+        limits=LIMITS,
     ),
     max_size=3,
+    unique_by=lambda effect: effect.platform,
 )
 PLANS = st.builds(
     Summary,
@@ -243,10 +332,32 @@ def test_more_removals_never_lose_an_objection(plan, limits, more):
         removals=plan.removals + more,
         removed_today=plan.removed_today + more,
         containers={name: (whole, going + more) for name, (whole, going) in plan.containers.items()},
-        effects=[replace(effect, vanish=effect.vanish + more) for effect in plan.effects],
+        effects=[
+            replace(effect, vanish=effect.vanish + more, vanished_today=effect.vanished_today + more)
+            for effect in plan.effects
+        ],
     )
 
     assert set(codes(plan, limits)) <= set(codes(worse, limits))
+
+
+@given(PLANS, LIMITS)
+def test_no_plan_passes_the_limit_of_a_platform(plan, limits):
+    """What is not objected to keeps to every limit: of the plan, and of the day."""
+    heard = set(codes(plan, limits))
+    for effect in plan.effects:
+        today = (effect.appeared_today, effect.changed_today, effect.vanished_today)
+        free = plan.first or not effect.there
+        for (kind, name, code), done in zip(KINDS, today, strict=True):
+            limit, count = getattr(effect.limits, kind), getattr(effect, name)
+            few, too_many = effect.there < FEW, f"too-many-{code}:{effect.platform}"
+            share = effect.there * (limit.percent or 0) / 100
+            fits = limit.percent is None or count <= max(share, 2 if few and limit.percent else 0)
+            fits = fits and (limit.count is None or count <= limit.count)
+            in_time = not count or limit.per_day is None or done + count <= limit.per_day
+            exempt = free and kind != "remove"
+            assert (exempt or fits) == (too_many not in heard)
+            assert (exempt or in_time) == (too_many.replace(":", "-today:") not in heard)
 
 
 @given(PLANS, LIMITS)

@@ -71,14 +71,13 @@ def test_a_platform_takes_its_own_kinds_and_enterprises_only():
 @pytest.mark.parametrize(
     ("service", "expected"),
     [
-        ({}, False),
-        ({"roles": {"anybody": ROLES["anybody"]}}, False),
-        ({"roles": ROLES}, True),
-        ({"accept": {"location": frozenset({"north"})}}, True),
+        ({}, []),
+        ({"roles": {"anybody": ROLES["anybody"]}}, []),
+        ({"roles": ROLES}, ["field", "nobody"]),
     ],
 )
-def test_a_platform_is_choosy_where_attributes_have_a_say(service, expected):
-    assert expected == Service(name="pbx", **service).choosy
+def test_roles_whose_services_do_not_name_the_platform_are_elsewhere(service, expected):
+    assert expected == Service(name="pbx", **service).elsewhere
 
 
 VALUES = st.dictionaries(
@@ -87,7 +86,7 @@ VALUES = st.dictionaries(
 
 
 @given(VALUES, VALUES)
-def test_a_platform_that_is_not_choosy_serves_all_or_none(one, other):
+def test_a_platform_without_conditions_serves_all_or_none(one, other):
     service = Service(name="pbx", roles={"anybody": ROLES["anybody"]})
 
     assert serves(service, "acme", "user", one) == serves(service, "acme", "user", other)
