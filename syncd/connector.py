@@ -54,7 +54,9 @@ class Context:
 
     ``stopping`` is set when the service wants to end: a long wait should be ``stopping.wait(seconds)``.
     ``secret(reference)`` resolves ``credential:``, ``file:``, ``env:`` or a plugin's own kind of
-    reference and raises ``ConfigError`` if it cannot.
+    reference and raises ``ConfigError`` if it cannot. ``confirmed`` is how many accounts the platform has
+    confirmed to hold, none of which is to be delivered anew; it is set before every ``open``. A platform
+    that then finds nothing at all has lost them: it should raise Denied rather than begin from nothing.
     """
 
     def __init__(
@@ -63,11 +65,13 @@ class Context:
         log: Any,
         secret: Callable[[str], str],
         stopping: threading.Event | None = None,
+        confirmed: int = 0,
     ) -> None:
         self.name = name
         self.log = log
         self.secret = secret
         self.stopping = stopping if stopping is not None else threading.Event()
+        self.confirmed = confirmed
 
 
 class Connector:
@@ -138,6 +142,9 @@ class Platform(Connector):
     kinds: ClassVar[frozenset[str]] = frozenset({"user", "contact"})
     """The kinds of account that it takes."""
 
+    batch: ClassVar[int] = 100
+    """How many deliveries ``deliver`` is given at once, at most."""
+
     def add(self, account: Account) -> str:
         """Make the account and return its remote id; what ``find`` finds is taken over, not doubled."""
         raise NotImplementedError
@@ -165,8 +172,8 @@ class Platform(Connector):
     def list(self) -> Iterator[tuple[str, str]]:
         """Yield (remote id, fingerprint) of every account there, for ``syncd verify``.
 
-        The fingerprint is ``fingerprint(account)`` of what is stored there. Optional: by default nothing
-        is known, and verify says so.
+        The fingerprint is ``fingerprint(account)`` of what is stored there. Raises Gone, with what to do,
+        where all that was ``confirmed`` is lost. Optional: by default nothing is known, and verify says so.
         """
         raise NotImplementedError
 

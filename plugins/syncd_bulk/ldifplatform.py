@@ -90,7 +90,7 @@ class LdifPlatform(FilePlatform):
 
     def _broken(self, message: str) -> Denied:
         return Denied(
-            f"{message}; put it right; or move the file away, and `syncd verify` shows who is missing in the next one"
+            f"{message}; put it right; or move the file away, and `syncd verify --repair` makes it anew"
         )
 
     def _made(self, key: str, account: Account, *, enabled: bool) -> Stored:

@@ -111,6 +111,7 @@ class Stored(NamedTuple):
 class FilePlatform(Platform):
     """The deliveries against the rows; a format says how a row is read, made and written."""
 
+    batch = _LEAST_BATCH
     options: OutputOptions
     _path: Path
     """The file that the state is read from: what is known between runs stands there and nowhere else."""
@@ -119,6 +120,7 @@ class FilePlatform(Platform):
         super().__init__(options, context)
         self._keys: set[str] = set()
         self._seen: tuple[int, ...] | None = None
+        self._expected = 0
         self._mode = int(options.mode, 8)
 
     def _stored(self) -> Iterator[Stored]:
@@ -137,6 +139,11 @@ class FilePlatform(Platform):
         raise NotImplementedError
 
     def open(self) -> None:
+        """Learn how many accounts the file should have."""
+        self._require_folder()
+        self._expected = self.context.confirmed
+
+    def _require_folder(self) -> None:
         """See that the folder is there: without it (an unmounted disk) nobody would seem to be in the file."""
         if not self._path.parent.is_dir():
             raise Unavailable(f"{self._path.parent}: there is no such folder; make it, or mount it")
@@ -167,6 +174,8 @@ class FilePlatform(Platform):
         return account.key if account.key in self._known() else None
 
     def list(self) -> Iterator[tuple[str, str]]:
+        if lost := self._lost():
+            raise Gone(lost)
         with translated(self._path):
             for row in self._stored():
                 if row.key:
@@ -187,37 +196,29 @@ class FilePlatform(Platform):
                 raise outcome.error
 
     def _deliver(self, deliveries: Sequence[Delivery]) -> Iterator[Outcome]:
-        self._refuse_lost(deliveries)
+        self._require_folder()
+        if lost := self._lost():
+            raise Denied(lost)
         known = self._known()
         batch = Batch(deliveries, self._made)
         with translated(self._path):
             self._write(self._merged(batch))
             known -= batch.lost
             known |= batch.gained
-            self._seen = shape(self._path)
+            self._seen, self._expected = shape(self._path), len(known)
         for place, delivery in enumerate(deliveries):
             error = batch.errors.get(place)
             done = delivery.account.key if delivery.action == "add" else delivery.remote_id
             yield Outcome(delivery.id, delivery.remote_id if error else done, error)
 
-    def _refuse_lost(self, deliveries: Sequence[Delivery]) -> None:
-        """Raise Denied if the file is gone that accounts of ``deliveries`` have to be in.
-
-        Only what was asked to be delivered again has every field: that account is Gone, and added anew.
-        """
-        if any(self._relies_on_file(one) for one in deliveries):
-            with translated(self._path):
-                gone = not shape(self._path)
-            if gone:
-                raise Denied(
-                    f"{self._path} was there and is gone; put it back, "
-                    "or let `syncd verify --repair` make it anew"
-                )
-
-    def _relies_on_file(self, delivery: Delivery) -> bool:
-        if delivery.remote_id is None or delivery.action in {"add", "delete"}:
-            return False
-        return delivery.action == "update" or not self.fields.keys() <= delivery.changed
+    def _lost(self) -> str:
+        """Return what to do if nobody is in the file, though there were accounts that nobody took out; or nothing."""
+        if not self._expected or self._known():
+            return ""
+        return (
+            f"{self._path} is gone or empty, and had {self._expected} of the accounts; put it back, or let "
+            f"`syncd verify {self.context.name} --repair` make it anew while nobody imports it"
+        )
 
     def _merged(self, batch: Batch) -> Iterator[tuple[Stored | None, Stored | None]]:
         """Yield each row with what becomes of it, then the new ones."""

@@ -269,7 +269,7 @@ def _print_differences(here: Installation, name: str, found: list[dict[str, Any]
         write(f"platform {name}: {counted(len(found), 'difference')}")
     for one in found:
         who = label(known.get(one["account"], {})) or one["remote_id"]
-        about = "" if one["kind"] == "unverifiable" else f"{shown(who)}: "
+        about = "" if who is None else f"{shown(who)}: "
         write(f"  {one['kind']}  {about}{shown(one['message'])}")
 
 

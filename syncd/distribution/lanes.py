@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ..connector import Platform
+from ..connector import Context, Platform
 from ..model import Value
 from ..services import Service
+from ..store import remotes
+from ..store.database import Database
 from .health import Breaker, Health
 
 
@@ -16,7 +18,7 @@ from .health import Breaker, Health
 class Lane:
     """One configured platform.
 
-    ``fields_of`` makes the platform's fields from an account's attributes. ``plugin`` is who is blamed
+    ``context`` is the platform's own, to tell it what it has confirmed. ``fields_of`` makes the platform's fields from an account's attributes. ``plugin`` is who is blamed
     (by default the package of the platform's class). ``pause`` is the first back-off in seconds, doubled
     up to ``longest``. Keep a lane as long as its configuration lasts: ``health`` lives with it.
     """
@@ -25,6 +27,7 @@ class Lane:
     platform: Platform
     service: Service
     fields_of: Callable[[Mapping[str, Value]], dict[str, Value]]
+    context: Context | None = None
     plugin: str = ""
     batch: int = 100
     pause: float = 2.0
@@ -36,6 +39,11 @@ class Lane:
     def blamed(self) -> str:
         """The plugin that answers for the platform."""
         return self.plugin or type(self.platform).__module__.partition(".")[0]
+
+    def begin(self, database: Database) -> None:
+        """Tell the platform how much it has confirmed; to be called before it is opened."""
+        if self.context is not None:
+            self.context.confirmed = remotes.confirmed(database, self.name)
 
 
 @dataclass(slots=True)

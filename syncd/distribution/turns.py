@@ -98,6 +98,7 @@ class Turn:
         if self._worker is not None:
             self._submit(batch, now)
             return
+        self.lane.begin(self._database)
         self._worker = Worker(
             self.lane.name, self.lane.platform, self._call.results, lambda: bool(self._call.halted())
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from ..errors import SyncdError
+from ..errors import Gone, SyncdError
 from ..store import placements
 from ..store.database import Database
 from .lanes import Lane
@@ -21,8 +21,9 @@ class Difference(NamedTuple):
     """One thing that a platform has otherwise than it should.
 
     ``kind`` is ``missing`` (the account is not there), ``different``, ``unwanted`` (it is there and does
-    not belong there), ``unknown`` (something is there of which nothing is known) or ``unverifiable``
-    (the platform cannot say what it has).
+    not belong there) or ``unknown`` (something is there of which nothing is known); and of the platform as
+    a whole, without an account, ``lost`` (nothing is left of what was there; each is missing as well) or
+    ``unverifiable`` (the platform cannot say what it has).
     """
 
     kind: str
@@ -42,8 +43,12 @@ def verify(database: Database, lane: Lane) -> Iterator[Difference]:
     listed.execute("CREATE TABLE listed (remote_id TEXT PRIMARY KEY, fingerprint TEXT, known INTEGER) STRICT")
     listed.execute("BEGIN")
     try:
+        lane.begin(database)
         _asked(lane, "open()", lane.platform.open)
-        _asked(lane, "list()", lambda: _read(lane, listed))
+        try:
+            _asked(lane, "list()", lambda: _read(lane, listed))
+        except Gone as error:
+            yield Difference("lost", None, None, str(error))
         yield from _compared(database, lane, listed)
         for (remote_id,) in listed.execute(
             "SELECT remote_id FROM listed WHERE known IS NULL ORDER BY remote_id"
@@ -72,12 +77,11 @@ def _compared(database: Database, lane: Lane, listed: sqlite3.Connection) -> Ite
             if row.state != "done":
                 continue
             account, present = account_of(lane, row)
-            if not present:
-                if found is not None:
-                    message = "it is there and does not belong there"
-                    yield Difference("unwanted", row.account, row.remote_id, message)
-            elif found is None:
+            if found is None:
                 yield Difference("missing", row.account, row.remote_id, "it is not there any more")
+            elif not present:
+                message = "it is there and does not belong there"
+                yield Difference("unwanted", row.account, row.remote_id, message)
             elif _asked(lane, "fingerprint()", partial(lane.platform.fingerprint, account)) != found[0]:
                 yield Difference(
                     "different", row.account, row.remote_id, "it differs from what was delivered"

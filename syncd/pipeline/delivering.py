@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import SyncdError
 from ..logs import get_log
 from ..store.runs import Run
-from .installation import Installation, fields_of, platform_of, service_of
+from .installation import Installation, context_of, fields_of, service_of
 from .line import Beat
 
 if TYPE_CHECKING:
@@ -48,13 +48,16 @@ def lanes_of(here: Installation, names: Iterable[str] = ()) -> list[Lane]:
     lanes = []
     for name in wanted:
         settings = here.settings.platforms[name]
-        platform = platform_of(here, settings)
+        context = context_of(here, name)
+        platform = here.plugins.platforms[settings.type](settings.options, context)
         lanes.append(
             Lane(
                 name=name,
                 platform=platform,
                 service=service_of(here, settings),
                 fields_of=fields_of(settings, platform),
+                context=context,
+                batch=platform.batch,
             )
         )
     return lanes

@@ -157,6 +157,15 @@ def told_until(until: str, text: str) -> str:
     return f"{_TOLD}{until}: {text}"
 
 
+def confirmed(database: Database, platform: str) -> int:
+    """Return how many accounts the platform has confirmed to hold, as far as their state there is known."""
+    row = database.conn.execute(
+        "SELECT COUNT(*) FROM remotes WHERE platform = ? AND remote_id IS NOT NULL AND delivered IS NOT NULL",
+        (platform,),
+    ).fetchone()
+    return int(row[0])
+
+
 def contended(database: Database, platform: str) -> list[tuple[int, int, str]]:
     """Return (account, other account, attribute) wherever a key waits for the platform's confirmation.
 

@@ -56,8 +56,11 @@ class RecordingLog:
         self.lines.append(Line(level, event, {**self._bound, **fields}))
 
 
-def context(name: str = "test", secrets: Mapping[str, str] | None = None) -> Context:
-    """Return a context whose log records and whose ``secret`` looks into ``secrets``, by reference."""
+def context(name: str = "test", secrets: Mapping[str, str] | None = None, confirmed: int = 0) -> Context:
+    """Return a context whose log records and whose ``secret`` looks into ``secrets``, by reference.
+
+    ``confirmed`` is how many accounts the engine would say that the platform has confirmed.
+    """
     known: Mapping[str, str] = {} if secrets is None else secrets
 
     def secret(reference: str) -> str:
@@ -65,4 +68,4 @@ def context(name: str = "test", secrets: Mapping[str, str] | None = None) -> Con
             raise ConfigError(f"the test has no secret {reference!r}: put it into `secrets`")
         return known[reference]
 
-    return Context(name, RecordingLog(), secret)
+    return Context(name, RecordingLog(), secret, confirmed=confirmed)

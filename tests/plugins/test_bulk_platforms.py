@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from syncd import Account, Context, Delivery, Denied, Entry, Gone, Rejected, Unavailable
+from syncd.testing import context
 from syncd_bulk.csvplatform import CsvPlatform, guarded
 from syncd_bulk.csvsource import CsvSource
 from syncd_bulk.ldif import LdifFile
@@ -321,20 +322,115 @@ def test_the_rights_are_0600_unless_told_otherwise(tmp_path):
     assert 0o640 == stat.S_IMODE((tmp_path / "out.ldif").stat().st_mode)
 
 
-@pytest.mark.parametrize("verb", ["update", "disable", "enable"])
-def test_a_file_that_is_gone_is_not_taken_for_an_empty_one(make, tmp_path, verb):
-    """Not even the additions of the same batch are written."""
+def reopened(platform, confirmed):
+    """Open a platform as the engine does that has confirmed so many accounts of it."""
+    platform.context = context("export", confirmed=confirmed)
+    platform.open()
+    return platform
+
+
+def files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+VERBS = [
+    ("add", 1, None, account("2")),
+    ("update", 1, "1", account(cn="B"), frozenset({"cn"})),
+    ("disable", 1, "1", account(enabled=False)),
+    ("enable", 1, "1", account(), frozenset(FIELDS)),
+    ("delete", 1, "1", account()),
+]
+
+
+@pytest.mark.parametrize("delivery", VERBS, ids=lambda delivery: delivery[0])
+def test_a_file_that_is_gone_is_not_taken_for_an_empty_one(make, tmp_path, delivery):
+    """Whoever imports the next one would take all others for gone."""
     platform = make()
     platform.add(account())
-    for file in [path for path in tmp_path.rglob("*") if path.is_file()]:
+    for file in files(tmp_path):
         file.unlink()
 
-    for one in (platform, make()):
-        with pytest.raises(
-            Denied, match="was there and is gone; put it back, or let `syncd verify --repair`"
-        ):
-            deliver(one, add(account("2")), (verb, 1, "1", account(cn="B"), frozenset({"cn"})))
-    assert [] == [path for path in tmp_path.rglob("*") if path.is_file()]
+    message = (
+        rf"{platform._path} is gone or empty, and had 1 of the accounts; put it back, or let `syncd verify"
+    )
+    for one in (platform, reopened(make(), confirmed=1)):
+        with pytest.raises(Denied, match=message):
+            deliver(one, delivery)
+    assert [] == files(tmp_path)
+
+
+@pytest.mark.parametrize("left", [b"", b"\xef\xbb\xbf", b"# nobody\n\n"])
+def test_nor_is_one_that_somebody_emptied(make, left):
+    platform = make()
+    platform.add(account())
+    platform._path.write_bytes(left)
+
+    with pytest.raises(Denied, match=r"put it (back|right)"):
+        deliver(reopened(make(), confirmed=1), add(account("2")))
+    assert left == platform._path.read_bytes()
+
+
+def test_a_table_with_a_header_alone_is_empty(tmp_path):
+    platform = csv_platform(tmp_path)
+    platform.add(account())
+    header = platform._path.read_bytes().splitlines(keepends=True)[0]
+    platform._path.write_bytes(header)
+
+    with pytest.raises(Denied, match="is gone or empty"):
+        deliver(reopened(csv_platform(tmp_path), confirmed=7), add(account("2")))
+
+
+def test_a_file_that_was_put_back_goes_on(make):
+    platform = make()
+    platform.add(account())
+    kept = platform._path.read_bytes()
+    platform._path.unlink()
+    with pytest.raises(Denied):
+        platform.add(account("2"))
+    platform._path.write_bytes(kept)
+    platform.add(account("2"))
+
+    assert {"1", "2"} == set(listed(make()))
+
+
+def test_a_file_that_all_accounts_have_left_is_not_lost(make):
+    platform = make()
+    for key in "12":
+        platform.add(account(key))
+    platform = reopened(make(), confirmed=2)
+    for key in "12":
+        platform.delete(key)
+    platform.add(account("3"))
+
+    assert ["3"] == list(listed(make()))
+
+
+def test_a_file_that_never_was_is_begun(make):
+    platform = reopened(make(), confirmed=0)
+
+    assert [(0, "1", "NoneType")] == deliver(platform, add(account()))
+
+
+def test_verify_is_told_that_the_file_is_lost(make):
+    platform = make()
+    platform.add(account())
+    platform._path.unlink()
+
+    with pytest.raises(Gone, match="is gone or empty"):
+        listed(reopened(make(), confirmed=1))
+    assert {} == listed(reopened(make(), confirmed=0))
+
+
+def test_changes_that_were_imported_and_taken_away_are_not_lost(tmp_path):
+    """They are a queue; what is known of the importing system stands in the state beside it."""
+    platform = change_platform(tmp_path)
+    platform.add(account())
+    for path in (tmp_path / "changes").glob("0*.ldif"):
+        path.unlink()
+    deliver(reopened(change_platform(tmp_path), confirmed=1), add(account("2")))
+
+    assert {"1", "2"} == set(listed(change_platform(tmp_path)))
+    assert ["000002.ldif"] == [path.name for path in (tmp_path / "changes").glob("0*.ldif")]
 
 
 def test_what_is_delivered_again_in_full_is_gone_with_its_file_and_can_be_added(make):
