@@ -291,7 +291,7 @@ conf.d/10-branch.toml:11: source.left.formerly: 'hq' is still the name of a sour
 conf.d/20-platforms.toml:1: platform.pbx-north.dsn: is missing
 conf.d/20-platforms.toml:3: platform.pbx-north.enterprises[0]: there is no enterprise 'acme'; did you mean 'acm'?
 conf.d/20-platforms.toml:4: platform.pbx-north.accept.colour: there is no attribute 'colour'
-conf.d/20-platforms.toml:4: platform.pbx-north.accept.location: there is no location 'nord'; there are Hamburg, Munich, north and south
+conf.d/20-platforms.toml:4: platform.pbx-north.accept.location: there is no location 'nord'; did you mean 'north'?
 conf.d/20-platforms.toml:7: platform.pbx-north.map.number.from[0]: there is no attribute 'extention'; did you mean 'extension'?
 conf.d/20-platforms.toml:7: platform.pbx-north.map.number.policy: belongs to the map of a source
 conf.d/20-platforms.toml:8: platform.pbx-north.map.nam: there is no field 'nam'; did you mean 'name'?
@@ -305,6 +305,67 @@ def test_all_problems_of_all_files_are_told_at_once(tmp_path):
 
     assert GOLDEN.splitlines() == found
     assert "hunter2" not in "".join(found)
+
+
+def test_a_row_with_an_unknown_key_tells_all_its_other_errors_and_those_of_other_rows(problems):
+    text = (
+        HEAD
+        + SOURCE
+        + """
+[source.hq.map]
+login = { from = "uid", vai = ["lower"], via = ["lowr"], policy = "never" }
+email = { frm = "mail", via = ["trm"], default = ["a", "b"] }
+title = { form = 5, constant = "x", via = ["trm"] }
+phone = { from = ["tel"], via = ["fisrt"] }
+fax = { vai = ["first"] }
+"""
+    )
+
+    assert [
+        "syncd.toml:10: source.hq.map.login.policy: must be 'always', 'create-only' or 'detain'",
+        "syncd.toml:10: source.hq.map.login.vai: unknown key; did you mean 'via'?",
+        "syncd.toml:10: source.hq.map.login.via[0]: there is no transform 'lowr'; did you mean 'lower'?",
+        "syncd.toml:11: source.hq.map.email.default: must be one text, as only one is held",
+        "syncd.toml:11: source.hq.map.email.frm: unknown key; did you mean 'from'?",
+        "syncd.toml:11: source.hq.map.email.via[0]: there is no transform 'trm'; did you mean 'trim'?",
+        "syncd.toml:12: source.hq.map.title.form: unknown key; did you mean 'from'?",
+        "syncd.toml:12: source.hq.map.title.via[0]: there is no transform 'trm'; did you mean 'trim'?",
+        "syncd.toml:12: source.hq.map.title: has a constant, so it cannot have via as well",
+        "syncd.toml:13: source.hq.map.phone.via[0]: there is no transform 'fisrt'; did you mean 'first'?",
+        "syncd.toml:14: source.hq.map.fax.vai: unknown key; did you mean 'via'?",
+        "syncd.toml:14: source.hq.map.fax: needs from or constant",
+    ] == problems(text)
+
+
+def test_a_row_of_a_platform_with_an_unknown_key_tells_all_its_other_errors(problems):
+    text = (
+        SMALL
+        + """
+[platform.p]
+type = "asterisk"
+dsn = "x"
+map = { name = { from = "emial", vai = ["lower"], policy = "never" } }
+"""
+    )
+
+    assert [
+        "syncd.toml:15: platform.p.map.name.from[0]: there is no attribute 'emial'; did you mean 'email'?",
+        "syncd.toml:15: platform.p.map.name.policy: belongs to the map of a source",
+        "syncd.toml:15: platform.p.map.name.policy: must be 'always', 'create-only' or 'detain'",
+        "syncd.toml:15: platform.p.map.name.vai: unknown key; did you mean 'via'?",
+    ] == problems(text)
+
+
+def test_an_unknown_option_does_not_hide_what_a_plugin_finds_wrong_with_the_whole(problems):
+    text = source('page_sise = 5\nbind = { dn = "x", password = "file:/x", nd = 1 }\n').replace(
+        "ldaps:", "ldap:"
+    )
+
+    assert [
+        'syncd.toml:5: source.hq: ldap:// needs tls = "starttls"',
+        "syncd.toml:8: source.hq.page_sise: unknown key; did you mean 'page_size'?",
+        "syncd.toml:9: source.hq.bind.nd: unknown key",
+    ] == problems(text)
 
 
 # --- whatever is written ------------------------------------------------------------------------------------------

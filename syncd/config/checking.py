@@ -78,20 +78,43 @@ def object_to_all(
 ) -> list[KeyPath]:
     """Note every problem that ``model`` has with ``data``; returns the paths within it that are bad.
 
-    The empty path among them is for what is wrong with the whole.
+    The empty path among them is for what is wrong with the whole; a model's own validators judge that even
+    where there are unknown keys, which keep pydantic from asking them.
     """
+    found = _faults(model, data, known)
+    strange = [inner for inner, (_, unknown) in found.items() if unknown and _is_of_tables(inner)]
+    if strange:
+        found = {**_faults(model, _without(data, strange), known), **found}
+    for inner, (message, _) in found.items():
+        document.object_to((*path, *inner), message)
+    return list(found)
+
+
+def _is_of_tables(path: KeyPath) -> bool:
+    """Tell whether no list is on the path, which would have to go as a whole."""
+    return all(isinstance(key, str) for key in path)
+
+
+def _faults(
+    model: type[BaseModel], data: Mapping[str, Any], known: Iterable[str]
+) -> dict[KeyPath, tuple[str, bool]]:
+    """Return what is wrong at which path within ``data``, and whether it is that the key is not known."""
     try:
         model.model_validate(data)
     except ValidationError as error:
         found: dict[KeyPath, list[str]] = {}
+        strange = set()
         for details in error.errors(include_url=False):
             inner, owner = _place(model, data, details)
             words = [*_keys(owner), *(known if len(inner) == 1 else ())]
             found.setdefault(inner, []).append(_message(details, inner, words))
-        for inner, messages in found.items():
-            document.object_to((*path, *inner), ", or ".join(dict.fromkeys(messages)))
-        return list(found)
-    return []
+            if details["type"] == "extra_forbidden":
+                strange.add(inner)
+        return {
+            inner: (", or ".join(dict.fromkeys(messages)), inner in strange)
+            for inner, messages in found.items()
+        }
+    return {}
 
 
 def _message(details: ErrorDetails, path: KeyPath, known: Iterable[str]) -> str:

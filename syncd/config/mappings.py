@@ -13,8 +13,11 @@ from .checking import checked
 from .document import Document
 from .lines import KeyPath
 from .models import RowTable
+from .words import nearest
 
 SECRET = "is secret, and sealed values come with a PBX platform, which is not available yet"  # noqa: S105
+
+_KEYS = frozenset(field.alias or name for name, field in RowTable.model_fields.items())
 
 
 class Shape(NamedTuple):
@@ -87,54 +90,58 @@ def compile_map(
     rules: list[Rule] = []
     texts: dict[str, dict[str, Any]] = {}
     for name in sorted(rows):
-        row = _row(document, (*path, name), rows[name])
-        shape = side.shape((*path, name), name)
-        if row is None or not _holds_together(document, (*path, name), row, side):
+        here, before = (*path, name), len(document.problems)
+        shape = side.shape(here, name)
+        row = _row(document, here, rows[name])
+        if row is None:
             continue
-        transforms = _transforms(document, catalog, (*path, name), row.via)
-        if shape is None or not _fits(document, (*path, name), row, shape):
+        if isinstance(rows[name], dict):
+            _judge_together(document, here, rows[name], side)
+        for place, source in enumerate(row.from_):
+            side.source((*here, "from", place), source)
+        transforms = _transforms(document, catalog, here, row.via)
+        if shape is None:
             continue
-        rules.append(_rule(name, row, shape, transforms))
-        texts[name] = {**row.model_dump(mode="json", by_alias=True, exclude_defaults=True), **shape._asdict()}
+        _judge_values(document, here, row, shape)
+        if len(document.problems) == before:
+            rules.append(_rule(name, row, shape, transforms))
+            said = row.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+            texts[name] = {**said, **shape._asdict()}
     return AttributeMapping(
         tuple(rules), json.dumps(texts, sort_keys=True, ensure_ascii=False) if texts else ""
     )
 
 
 def _row(document: Document, path: KeyPath, written: Any) -> RowTable | None:
-    """Return what a row says; None for a row that is to fill nothing (``from = []``), or is wrong."""
+    """Return what a row says, without what is wrong; None for one that is to fill nothing (``from = []``)."""
     if isinstance(written, str) and written.strip():
         return RowTable.model_validate({"from": written})
     if not isinstance(written, dict):
         document.object_to(path, "must be the name to copy from, or a table with from or constant")
         return None
-    problems = len(document.problems)
     row = checked(document, RowTable, written, path)
-    return None if written == {"from": []} or len(document.problems) > problems else row
+    return None if {key: value for key, value in written.items() if key in _KEYS} == {"from": []} else row
 
 
-def _holds_together(document: Document, path: KeyPath, row: RowTable, side: Side) -> bool:
-    problems = len(document.problems)
-    written = row.model_fields_set - {"illegal", "policy"}
-    if not side.policies and "policy" in row.model_fields_set:
+def _judge_together(document: Document, path: KeyPath, written: Mapping[str, Any], side: Side) -> None:
+    """Note which keys cannot stand together; what an unknown key was meant to be is not missed."""
+    keys = _KEYS.intersection(written)
+    if not side.policies and "policy" in keys:
         document.object_to((*path, "policy"), "belongs to the map of a source")
-    if row.constant is not None and written != {"constant"}:
-        others = ", ".join(sorted(name.rstrip("_") for name in written - {"constant"}))
-        document.object_to(path, f"has a constant, so it cannot have {others} as well")
-    elif row.constant is None and not row.from_:
+    others = keys - {"constant", "illegal", "policy"}
+    meant = {nearest(key, _KEYS) for key in written}
+    if "constant" in keys and others:
+        message = f"has a constant, so it cannot have {', '.join(sorted(others))} as well"
+        document.object_to(path, message)
+    elif "constant" not in meant and ("from" not in meant or written.get("from") == []):
         document.object_to(path, "needs from or constant")
-    for place, name in enumerate(row.from_):
-        side.source((*path, "from", place), name)
-    return len(document.problems) == problems
 
 
-def _fits(document: Document, path: KeyPath, row: RowTable, shape: Shape) -> bool:
-    """Tell whether default and constant are one text where one text is held."""
-    problems = len(document.problems)
+def _judge_values(document: Document, path: KeyPath, row: RowTable, shape: Shape) -> None:
+    """Note a default or constant of many texts where one text is held."""
     for key, value in (("default", row.default), ("constant", row.constant)):
         if isinstance(value, tuple) and not shape.many:
             document.object_to((*path, key), "must be one text, as only one is held")
-    return len(document.problems) == problems
 
 
 def _transforms(

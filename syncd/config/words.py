@@ -107,13 +107,19 @@ def listed(words: Iterable[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean 'X'?`` for the known word that is nearest, or nothing."""
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that ``word`` is, or was probably meant to be."""
     from difflib import get_close_matches
 
     folded = {name.casefold(): name for name in known}
-    near = get_close_matches(word.casefold(), folded, n=1, cutoff=0.7)
-    return f"; did you mean {folded[near[0]]!r}?" if near else ""
+    near = get_close_matches(word.casefold(), folded, n=1, cutoff=0.66)  # lets "vai" mean "via"
+    return folded[near[0]] if near else None
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'X'?`` for the known word that is nearest, or nothing."""
+    near = nearest(word, known)
+    return f"; did you mean {near!r}?" if near is not None else ""
 
 
 def unknown(what: str, word: str, known: Iterable[str]) -> str:
