@@ -91,6 +91,17 @@ class TestHelp:
         assert 0 == office.run("--help").exit_code
         assert (64, "") == (office.run().exit_code, done.stdout.partition("Usage")[0])
 
+    def test_a_wrong_log_level_is_blamed_on_what_said_it(self, office):
+        text = (
+            "Error: Invalid value for {}: 'bogus' is not one of 'off', 'error', 'warning', 'info', 'debug'.\n"
+        )
+        by_variable = office.process("runs", env=environment(SYNCD_LOG_LEVEL="bogus"))
+        by_option = office.process("--log-level", "bogus", "runs", env=environment(SYNCD_LOG_LEVEL="info"))
+
+        assert (64, 64) == (by_variable.returncode, by_option.returncode)
+        assert by_variable.stderr.endswith(text.format("the environment variable SYNCD_LOG_LEVEL"))
+        assert by_option.stderr.endswith(text.format("'--log-level'"))
+
     def test_the_version_is_that_of_the_distribution(self):
         done = subprocess.run([*PROGRAM, "--version"], capture_output=True, text=True, check=True)
 

@@ -240,6 +240,13 @@ def test_the_state_directory_is_systemds_unless_it_is_written(settings):
     assert Path("/srv") == settings('state_directory = "/srv"\n' + SMALL, environ).state_directory
 
 
+@pytest.mark.parametrize("variable", ["STATE_DIRECTORY", "SYNCD_STATE_DIRECTORY"])
+def test_a_state_directory_that_a_variable_names_wrongly_is_the_variables_fault(problems, variable):
+    assert [f"environment {variable}: state_directory: 'here' must begin with /"] == problems(
+        SMALL, {variable: "here"}
+    )
+
+
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
@@ -479,7 +486,19 @@ def test_a_secret_cannot_come_into_being_by_a_variable(problems):
     environ = {"SYNCD_SOURCE__HQ__BIND__PASSWORD": "credential:hq"}
     (problem,) = problems(source('bind = { dn = "x" }\n'), environ)
 
-    assert problem.endswith("source.hq.bind.password: refers to a secret, which only a file may do")
+    assert problem.endswith("source.hq.bind.password: is a secret; write into a file of the configuration "
+        'where it is to be found: "credential:NAME" or "file:/PATH"')  # fmt: skip
+
+
+def test_a_table_that_only_a_variable_makes_is_the_variables(problems):
+    environ = {"SYNCD_SOURCE__HQ__BINT__DN": "x", "SYNCD_SOURCE__HQ__LIMITS__ADD__PRCENT": "5"}
+
+    bind, limit = environ
+
+    assert [
+        f"environment {bind}: source.hq.bint: unknown key; did you mean 'bind'?",
+        f"environment {limit}: source.hq.limits.add.prcent: unknown key; did you mean 'percent'?",
+    ] == problems(SMALL, environ)
 
 
 # --- secrets --------------------------------------------------------------------------------------------
@@ -535,8 +554,22 @@ def test_without_files_it_is_the_variable_or_the_usual_place(write):
     file = write(SMALL)
 
     assert ["hq"] == [*load(None, CATALOG, {"SYNCD_CONFIG": str(file)}).sources]
-    with pytest.raises(ConfigError, match=r"/nowhere\.toml: there is no such file"):
-        load(None, CATALOG, {"SYNCD_CONFIG": "/nowhere.toml"})
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("nowhere.toml", "there is no such file (SYNCD_CONFIG names it); name the right one with --config or SYNCD_CONFIG"),
+        (".", "is not a regular file (SYNCD_CONFIG names it)"),
+        ("x" * 300, "cannot be read (SYNCD_CONFIG names it): File name too long"),
+    ],
+)  # fmt: skip
+def test_a_file_that_a_variable_names_wrongly_is_the_variables_fault(tmp_path, name, expected):
+    place = tmp_path / name
+    with pytest.raises(ConfigError) as error:
+        load(None, CATALOG, {"SYNCD_CONFIG": str(place)})
+
+    assert (f"{place}: {expected}",) == error.value.problems
 
 
 def test_several_files_and_one_folder_are_read_once(write):

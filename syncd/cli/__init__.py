@@ -16,7 +16,7 @@ import click
 from ..errors import SyncdError
 from .failures import PROGRAM, exit_code_of, report
 from .lazy import LazyGroup
-from .options import examples
+from .options import VariableOption, examples
 from .session import session_of
 
 VERBS = {
@@ -119,6 +119,7 @@ class Root(LazyGroup):
 )
 @click.option(
     "--log-level",
+    cls=VariableOption,
     type=click.Choice(["off", "error", "warning", "info", "debug"]),
     default="off",
     show_default=True,

@@ -6,8 +6,20 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class VariableOption(click.Option):
+    """An option that an environment variable may give; what is wrong with that one is said of the variable."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Return the name of what was wrong."""
+        source = ctx.get_parameter_source(self.name or "") if ctx is not None else None
+        if source is ParameterSource.ENVIRONMENT:
+            return f"the environment variable {self.envvar}"
+        return super().get_error_hint(ctx)
 
 
 def examples(*lines: str) -> str:

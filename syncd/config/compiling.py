@@ -70,13 +70,14 @@ def compile_top(draft: Draft) -> tuple[TopTable, Path, ZoneInfo]:
 
 
 def _state_directory(draft: Draft, top: TopTable) -> Path:
-    place = Path(top.state_directory)
+    place, path = Path(top.state_directory), ("state_directory",)
     told = draft.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if "state_directory" not in draft.document.tree and told:
         place = Path(told)
-        draft.effective.put(("state_directory",), told, Origin("environment STATE_DIRECTORY"))
+        draft.document.origins[path] = Origin("environment STATE_DIRECTORY")
+        draft.effective.put(path, told, draft.document.where(path))
     if not place.is_absolute():
-        draft.objection(("state_directory",), f"{str(place)!r} must begin with /")
+        draft.objection(path, f"{str(place)!r} must begin with /")
     return place
 
 

@@ -66,11 +66,12 @@ class Effective:
 
     def _judge_secret(self, leaf: Leaf) -> None:
         texts = leaf.value if isinstance(leaf.value, list) else [leaf.value]
-        if any(isinstance(text, str) and reference_kind(text) is None for text in texts):
-            cure = 'write where it is to be found: "credential:NAME" or "file:/PATH"'
-            self.document.object_to(leaf.path, f"is a secret, and this file is no place for one; {cure}")
+        cure = 'where it is to be found: "credential:NAME" or "file:/PATH"'
         if self.document.where(leaf.path).file.startswith("environment "):
-            self.document.object_to(leaf.path, "refers to a secret, which only a file may do")
+            self.document.object_to(leaf.path, f"is a secret; write into a file of the configuration {cure}")
+        elif any(isinstance(text, str) and reference_kind(text) is None for text in texts):
+            message = f"is a secret, and this file is no place for one; write {cure}"
+            self.document.object_to(leaf.path, message)
 
 
 def leaves(path: KeyPath, written: Any, value: Any) -> Iterator[Leaf]:

@@ -41,7 +41,10 @@ def _set(
     path: KeyPath = (top,)
     table: Any = document.tree
     for part in parts[1:]:
-        table = table.setdefault(path[-1], {})
+        if path[-1] not in table:
+            table[path[-1]] = {}
+            document.origins[path] = origin
+        table = table[path[-1]]
         if not isinstance(table, dict):
             return f"{dotted(path)} is no table"
         key = next((key for key in table if _folded(key) == _folded(part)), None)

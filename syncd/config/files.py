@@ -26,12 +26,13 @@ def read(files: Sequence[Path] | None, environ: Mapping[str, str]) -> Document:
     Without ``files`` it is ``$SYNCD_CONFIG``, else ``/etc/syncd/syncd.toml``. What cannot be read stands in
     the document's problems.
     """
-    document = Document()
+    document, variable = Document(), environ.get("SYNCD_CONFIG")
+    told = Path(variable) if files is None and variable else None
     if files is None:
-        files = [Path(environ.get("SYNCD_CONFIG") or DEFAULT_FILE)]
+        files = [told or DEFAULT_FILE]
     for file in dict.fromkeys(part for main in files for part in _with_parts(main, document)):
         document.files.append(str(file))
-        text = _text_of(file, document)
+        text = _text_of(file, document, " (SYNCD_CONFIG names it)" if file == told else "")
         if text is None or not _add(document, file, text):
             document.incomplete = True
     return document
@@ -55,8 +56,8 @@ def _with_parts(file: Path, document: Document) -> list[Path]:
     return [file, *parts]
 
 
-def _text_of(file: Path, document: Document) -> str | None:
-    """Return the text of a file that may be trusted, or note why it cannot be had."""
+def _text_of(file: Path, document: Document, why: str) -> str | None:
+    """Return the text of a file that may be trusted, or note why it cannot be had, and ``why`` it was read."""
     problem, line = None, None
     try:
         with open(file, "rb", opener=_without_waiting) as stream:
@@ -65,14 +66,14 @@ def _text_of(file: Path, document: Document) -> str | None:
                 data = stream.read()
                 return data.decode("utf-8-sig").replace("\r\n", "\n")
     except IsADirectoryError:
-        problem = _NOT_A_FILE
+        problem = f"{_NOT_A_FILE}{why}"
     except FileNotFoundError:
-        problem = "there is no such file; name the right one with --config or SYNCD_CONFIG"
+        problem = f"there is no such file{why}; name the right one with --config or SYNCD_CONFIG"
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         problem = f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
     except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
+        problem = f"cannot be read{why}: {error.strerror}"
     document.problems.append(Problem(Origin(str(file), line), problem))
     return None
 
