@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
@@ -23,7 +24,7 @@ from syncd.pipeline.installation import Installation, Line, line_of
 from syncd.pipeline.opening import catalog_of
 from syncd.plugins import Plugins
 from syncd.plugins import load as load_plugins
-from syncd.store.database import Database, open_database
+from syncd.store.database import Database, make_tables, open_database
 from syncd.store.queue import Stored, operations
 from syncd.store.runs import Run, run_of
 from syncd.testing.memory import MemoryDeltaSource, MemoryPlatform, MemorySource
@@ -62,6 +63,14 @@ class Person(NamedTuple):
         return self.disabled_by is None and not self.deleted
 
 
+def in_memory() -> Database:
+    """Return a database that is in no file, and empty."""
+    conn = sqlite3.connect(":memory:", isolation_level=None)
+    conn.execute("PRAGMA foreign_keys = ON")
+    make_tables(conn)
+    return Database(conn, Path(":memory:"))
+
+
 class Site:
     """An installation with one enterprise, unless ``enterprises`` say otherwise.
 
@@ -71,7 +80,7 @@ class Site:
 
     def __init__(self, folder: Path | None = None, **configuration: Any) -> None:
         self.now = START
-        self.path = Path(":memory:") if folder is None else folder / "syncd.db"
+        self.path = None if folder is None else folder / "syncd.db"
         self.worlds: dict[str, World] = {}
         self.spoiled: dict[str, Callable[[Source], Source]] = {}
         self.actor = "ada"
@@ -100,7 +109,7 @@ class Site:
 
     def open(self) -> None:
         """Open the database, as a process does that starts."""
-        self.use(open_database(self.path))
+        self.use(in_memory() if self.path is None else open_database(self.path))
 
     def use(self, database: Database) -> None:
         self.database = database

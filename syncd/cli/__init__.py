@@ -51,8 +51,9 @@ class Root(LazyGroup):
         except (click.exceptions.Exit, click.Abort, click.ClickException, KeyboardInterrupt, EOFError):
             raise
         except Exception as error:  # noqa: BLE001 - the last place where a fault can be told in words
-            report(error, debug=ctx.params.get("log_level") == "debug")
-            ctx.exit(exit_code_of(error))
+            told = session_of(ctx).blamed(error)
+            report(told, debug=ctx.params.get("log_level") == "debug")
+            ctx.exit(exit_code_of(told))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a verb; one that syncd does not have may be a plugin's."""

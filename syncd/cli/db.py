@@ -64,16 +64,21 @@ def backup(ctx: click.Context, /, *, file: Path, force: bool, as_json: bool) -> 
 @click.pass_context
 def verify(ctx: click.Context, /, *, as_json: bool) -> None:
     """Look for damage: SQLite's own integrity check, and references that lead nowhere."""
-    from ..store.database import faults_of
+    from contextlib import closing
 
-    here = session_of(ctx).reading
-    faults = faults_of(here.database)
+    from ..store.database import faults_of, open_looking
+
+    file = session_of(ctx).database
+    with closing(open_looking(file)) as database:
+        faults = faults_of(database)
     if as_json:
-        write_json({"file": str(here.database.path), "faults": faults})
+        write_json({"file": str(file), "faults": faults})
     else:
         for fault in faults:
             write(shown(fault))
-        say(counted(len(faults), "fault") if faults else f"{here.database.path}: no fault was found")
+        cure = "'syncd db restore BACKUP' puts a backup in its place and keeps this file beside it"
+        told = f"{counted(len(faults), 'fault')}; {cure}" if faults else "no fault was found"
+        say(f"{file}: {told}")
     ctx.exit(74 if faults else 0)
 
 

@@ -50,6 +50,7 @@ class Session:
         self._state_directory = state_directory
         self._opened = ExitStack()
         self._logging = False
+        self._uses_database = False
 
     @cached_property
     def plugins(self) -> Plugins:
@@ -130,6 +131,19 @@ class Session:
         self._logging = True
         configure(level=self.log_level)  # where it is off, the command itself says what a person has to know
 
+    def blamed(self, error: Exception) -> Exception:
+        """Return what to tell of an error that ended the command; a damaged database may be the cause."""
+        from ..errors import SyncdError
+
+        if not self._uses_database or isinstance(error, SyncdError | OSError):
+            return error
+        from ..store.database import blamed
+
+        told = blamed(self.database, error)
+        if told is not error:
+            told.__cause__ = error
+        return told
+
     def close(self) -> None:
         """Close what was opened, the last first."""
         self._opened.close()
@@ -139,6 +153,7 @@ class Session:
         from .output import say
 
         self._opened.callback(database.close)
+        self._uses_database = True
         for failure in self.plugins.failures:
             say(f"{failure}; every run is held until this is mended")
         for warning in self.plugins.warnings:

@@ -12,10 +12,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import StoreError
-from .database import VERSION, Database, faults_of, open_reading
+from .database import (
+    BROKEN,
+    TABLES,
+    VERSION,
+    Database,
+    faults_of,
+    open_looking,
+    put_in_place,
+    tables_of,
+    uncopied,
+)
 
 _GAP = 1_000_000
-_TABLES = frozenset({"accounts", "connections", "operations", "runs"})
 
 
 def back_up(database: Database, target: Path) -> None:
@@ -36,9 +45,9 @@ def back_up(database: Database, target: Path) -> None:
         with partial.open("rb") as written:
             os.fsync(written.fileno())
         partial.replace(target)
-    except (sqlite3.Error, OSError) as error:
+    except (*BROKEN, OSError) as error:
         partial.unlink(missing_ok=True)
-        raise StoreError(f"{target}: {getattr(error, 'strerror', None) or error}") from error
+        raise uncopied(database, target, error) from error
     finally:
         os.umask(mask)
 
@@ -54,14 +63,7 @@ def restore(source: Path, target: Path, now: datetime) -> Path | None:
     kept = _keep(target, now) if target.exists() else None
     if kept is not None:
         _count_on(fresh, kept)
-    for suffix in ("-wal", "-shm"):  # of the old one: SQLite would take them for the new one's
-        target.with_name(target.name + suffix).unlink(missing_ok=True)
-    fresh.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    put_in_place(fresh, target)
     return kept
 
 
@@ -71,9 +73,9 @@ def _count_on(fresh: Path, kept: Path) -> None:
     Of an old one that cannot be read nothing is known, so a wide gap is left.
     """
     try:
-        with closing(open_reading(kept)) as old:
+        with closing(open_looking(kept)) as old:
             numbers = dict(old.conn.execute("SELECT name, seq FROM sqlite_sequence"))
-    except sqlite3.Error:
+    except BROKEN:
         numbers = {}
     with closing(sqlite3.connect(fresh, isolation_level=None)) as conn:
         for name, own in conn.execute("SELECT name, seq FROM sqlite_sequence").fetchall():
@@ -85,21 +87,21 @@ def _copy_checked(source: Path, fresh: Path) -> None:
     if not source.is_file():
         raise StoreError(f"{source}: there is no such file")
     try:
-        with closing(open_reading(source)) as database:
-            _check(source, database.conn)
+        with closing(open_looking(source)) as database:
+            _check(database)
             faults = faults_of(database)
             if faults:
                 raise StoreError(f"{source} is damaged: {faults[0]} ({len(faults)} faults in all)")
             back_up(database, fresh)
-    except sqlite3.Error as error:
+    except BROKEN as error:
         raise StoreError(f"{source}: {error}; it is no database of syncd, or it is damaged") from error
 
 
-def _check(source: Path, conn: sqlite3.Connection) -> None:
-    names = {name for (name,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if not names >= _TABLES:
+def _check(database: Database) -> None:
+    source = database.path
+    if not tables_of(database) >= TABLES:
         raise StoreError(f"{source} is no database of syncd")
-    version = conn.execute("PRAGMA user_version").fetchone()[0]
+    version = database.conn.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         raise StoreError(
             f"{source} was written by a newer syncd (schema {version}, this one knows {VERSION}); "
@@ -124,6 +126,6 @@ def _emptied(target: Path) -> bool:
     try:
         with closing(sqlite3.connect(target)) as conn:
             busy = conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-    except sqlite3.Error:
+    except BROKEN:
         return False
     return not busy
