@@ -2,7 +2,6 @@
 
 import gc
 import json
-import random
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from chances import chance_seed
 from distribution_world import Clock, Company, Desk, deliver, lane
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -197,7 +197,7 @@ class TestLeftOverIntents:
 def test_nothing_is_lost_or_doubled_by_a_process_that_is_killed_again_and_again(tmp_path):
     """25 times ``kill -9`` at any moment, while accounts come, go, change and swap their addresses."""
     script = Path(__file__).with_name("distribution_kills.py")
-    number = random.randrange(10**6)
+    number = chance_seed()
     done = subprocess.run(
         [sys.executable, script, tmp_path, "25", str(number)],
         capture_output=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from ..errors import SyncdError
@@ -84,17 +85,20 @@ def release(here: Installation, ids: Iterable[int], *, why: str | None = None) -
             origins=[one.id for one in some],
             undoes=[one.undoes for one in some],
             why=why,
+            decide=partial(_decide_release, here, some, why),
         )
-        with here.database.transaction():
-            for one in some:
-                stored.decide(
-                    here.database, "release", who=here.actor, at=here.now(), connection=connection,
-                    anchor=one.anchor, digest=one.digest, why=why, run=run.id, operation=one.id,
-                )  # fmt: skip
-                _agree(here, one)
         log.info("decision_recorded", verb="release", run=run.id, operations=len(some))
         released.append(apply_run(here, run) if run.state == "planned" else run)
     return released
+
+
+def _decide_release(here: Installation, some: list[Stored], why: str | None, run: int) -> None:
+    for one in some:
+        stored.decide(
+            here.database, "release", who=here.actor, at=here.now(), connection=one.connection,
+            anchor=one.anchor, digest=one.digest, why=why, run=run, operation=one.id,
+        )  # fmt: skip
+        _agree(here, one)
 
 
 def _require_source(here: Installation, chosen: list[Stored]) -> None:

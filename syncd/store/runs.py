@@ -283,6 +283,8 @@ def ready_asked(
                 staging.run,
             ),
         )
+        if decide is not None:
+            decide(staging.run)
     ready = run_of(staging.database, staging.run)
     assert ready is not None  # noqa: S101 - it was just written
     return ready
