@@ -6,7 +6,7 @@ from companies import ONE_SOURCE, PHONEBOOK, TWO_SOURCES, Company
 from syncd import SyncdError
 from syncd.pipeline import people, queue
 from syncd.pipeline.line import apply_run, approve
-from syncd.pipeline.retiring import erase, finish_retirement, retire
+from syncd.pipeline.retiring import erase, retire
 from syncd.pipeline.undoing import plan_undo
 from syncd.store.database import faults_of
 from syncd.store.runs import find_connection, run_of
@@ -41,9 +41,7 @@ def merged(tmp_path):
 def retired(company, name="hq"):
     """Take a source out of the configuration, and retire it."""
     company.configure(WITHOUT[name])
-    run = apply_run(company.here, retire(company.here, name))
-    finish_retirement(company.here, run)
-    return run_of(company.database, run.id)
+    return apply_run(company.here, retire(company.here, name))
 
 
 def states(company):
@@ -190,18 +188,16 @@ def test_open_plans_and_operations_of_the_source_are_superseded(company):
     assert 0 == company.value("SELECT COUNT(*) FROM operations WHERE run <> ? AND state = 'planned'", run.id)
 
 
-def test_finishing_twice_is_harmless_and_a_source_that_began_anew_is_left_alone(company):
+def test_a_plan_to_retire_a_source_that_is_read_again_is_given_up(company):
     company.hire("anna")
     company.sync()
-    run = retired(company)
-    first = find_connection(company.database, "hq").retired_at
-    company.wait(days=1)
-
-    assert not finish_retirement(company.here, run)
-    assert first == find_connection(company.database, "hq").retired_at
+    company.configure(WITHOUT["hq"])
+    run = retire(company.here, "hq")
     company.configure(ONE_SOURCE)
+    company.hire("ben")
     company.sync()
-    assert not finish_retirement(company.here, run)
+
+    assert "superseded" == run_of(company.database, run.id).state
     assert find_connection(company.database, "hq").retired_at is None
 
 

@@ -18,15 +18,13 @@ log = get_log("syncd.distribution")
 
 
 def finish(here: Installation, run: Run) -> Run:
-    """Do what follows from an applied run, and return it: a policy is in force, a source is retired.
+    """Do what follows from an applied run, and return it: a policy is in force.
 
     To be called after every apply; harmless for all other runs, and when repeated.
     """
     from .policy import finish_policy
-    from .retiring import finish_retirement
 
     finish_policy(here, run)
-    finish_retirement(here, run)
     return run
 
 

@@ -16,7 +16,6 @@ from ..model import Operation
 from ..planning import Terms, departure, parting
 from ..store import runs
 from ..store.keeping import forget, forgetting, obstacles
-from ..store.retirement import retire_connection
 from ..store.runs import Connection, Run
 from ..store.standings import Standings, precedence_of
 from .asking import ask
@@ -58,17 +57,6 @@ def retire(here: Installation, name: str, *, why: str | None = None) -> Run:
     )
     _supersede_plans(here, run)
     return run
-
-
-def finish_retirement(here: Installation, run: Run) -> bool:
-    """Mark the connection of an applied retirement; to be called after every apply, and harmless then.
-
-    What a guard detained of the retirement still waits in the queue. False if there was nothing to do.
-    """
-    if run.kind != "retire" or run.state != "ended" or run.connection is None:
-        return False
-    with here.database.transaction() as conn:
-        return retire_connection(conn, run, here.now())
 
 
 def _supersede_plans(here: Installation, run: Run) -> None:

@@ -16,6 +16,7 @@ from ..model import Vocabulary
 from ..planning import claims_of
 from .contesting import ONE_MORE
 from .database import Database
+from .retirement import retire_connection
 from .runs import Run, run_of
 from .standings import texts
 from .statements import APPLY, CONTESTED, CREATE, EXCHANGING, NEXT, STALE, WANT
@@ -129,7 +130,7 @@ def detain(conn: sqlite3.Connection, operation: int, code: str, message: str, no
 
 
 def end(database: Database, run: Run, now: str) -> Run:
-    """End a run that has nothing planned any more: cursor, sizes and trust are stored with it."""
+    """End a run that has nothing planned any more, and what goes with it: cursor, sizes, trust, retirement."""
     with database.transaction() as conn:
         states = dict(conn.execute(
             "SELECT state, COUNT(*) FROM operations WHERE run = ? GROUP BY state", (run.id,)
@@ -141,6 +142,8 @@ def end(database: Database, run: Run, now: str) -> Run:
         )
         if run.kind == "sync":
             _trust(conn, run, now, agreed=run.approved is not None or "applied" in states)
+        if run.kind == "retire":
+            retire_connection(conn, run, now)
     ended = run_of(database, run.id)
     assert ended is not None  # noqa: S101 - it was just written
     return ended

@@ -8,20 +8,12 @@ from .database import Database
 from .runs import Run, find_connection, supersede
 
 
-def retire_connection(conn: sqlite3.Connection, run: Run, now: str) -> bool:
-    """Mark the connection of an applied run of kind ``retire``, within the transaction at hand.
+def retire_connection(conn: sqlite3.Connection, run: Run, now: str) -> None:
+    """Mark the connection of a run of kind ``retire``, in the transaction in which that run ends.
 
-    What other runs of it left open is superseded; what this run detained stays for a person. False if
-    there was nothing to do: it is marked already, or has been read again since.
+    What other runs of it left open is superseded; what this run detained stays for a person.
     """
-    marked = conn.execute(
-        "UPDATE connections SET retired_at = ?, cursor = NULL WHERE id = ? AND retired_at IS NULL"
-        " AND NOT EXISTS (SELECT 1 FROM runs WHERE connection = ? AND id > ? AND kind = 'sync'"
-        "   AND state IN ('applying','ended'))",
-        (now, run.connection, run.connection, run.id),
-    ).rowcount
-    if not marked:
-        return False
+    conn.execute("UPDATE connections SET retired_at = ?, cursor = NULL WHERE id = ?", (now, run.connection))
     rows = conn.execute(
         "SELECT id FROM runs WHERE connection = ? AND id <> ? AND state IN ('planned','held')",
         (run.connection, run.id),
@@ -33,7 +25,6 @@ def retire_connection(conn: sqlite3.Connection, run: Run, now: str) -> bool:
         " AND state IN ('detained','failed','waiting')",
         (now, run.connection, run.id),
     )
-    return True
 
 
 def start_anew(database: Database, name: str, enterprise: str) -> None:
