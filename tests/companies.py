@@ -13,6 +13,12 @@ from syncd.store.database import open_database
 from syncd.testing.contexts import context
 from syncd.testing.memory import MemoryDeltaSource, MemoryPlatform, MemorySource
 
+NO_LONGER = """[enterprise.acme]
+sources = []
+protected = ["login:svc-*"]
+"""
+"""The configuration once its sources are taken out."""
+
 ONE_SOURCE = """
 [enterprise.acme]
 sources = ["hq"]

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import companies
 import pytest
-from companies import ONE_SOURCE, PHONEBOOK, TWO_SOURCES, Company
+from companies import NO_LONGER, ONE_SOURCE, PHONEBOOK, TWO_SOURCES, Company
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from line_world import quiet  # noqa: F401
@@ -316,9 +316,10 @@ class TestOtherRuns:
 
     def test_a_retirement_is_judged(self, made):
         company = made(remove={"count": 4})
+        company.configure(NO_LONGER + PHONEBOOK + limited(remove={"count": 4}))
         run = apply_run(company.here, retire(company.here, "hq"))
 
-        assert ["too-many-removals:phonebook"] == codes(run)
+        assert ["too-many-removals", "too-many-removals:phonebook"] == codes(run)
         assert 20 == len(queue.waiting(company.here))
 
     @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """A source is retired, and a person is forgotten."""
 
 import pytest
-from companies import ONE_SOURCE, PHONEBOOK, TWO_SOURCES, Company
+from companies import NO_LONGER, ONE_SOURCE, PHONEBOOK, TWO_SOURCES, Company
 
 from syncd import SyncdError
 from syncd.pipeline import people, queue
@@ -11,10 +11,6 @@ from syncd.pipeline.undoing import plan_undo
 from syncd.store.database import faults_of
 from syncd.store.runs import find_connection, run_of
 
-NO_LONGER = """[enterprise.acme]
-sources = []
-protected = ["login:svc-*"]
-"""
 WITHOUT = {"hq": NO_LONGER, "branch": ONE_SOURCE}
 """The configuration that a source is not in."""
 
@@ -141,7 +137,7 @@ def test_a_source_that_moved_to_another_enterprise_is_retired_where_it_was(compa
     company.configure(ONE_SOURCE.replace("enterprise.acme", "enterprise.beta"))
     with pytest.raises(SyncdError, match="syncd retire hq"):
         company.sync()
-    finish_retirement(company.here, apply_run(company.here, retire(company.here, "hq")))
+    apply_run(company.here, retire(company.here, "hq"))
     company.sync()
 
     assert [("acme", "missing"), ("beta", None)] == company.rows(

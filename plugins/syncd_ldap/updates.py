@@ -114,7 +114,9 @@ class UpdateNumbers:
 
     def _shows_tombstones(self, context: str) -> bool:
         name = DELETED_OBJECTS.format(context=context)
-        return self.session.entry(name, "objectClass", controls=(SHOW_DELETED,)) is not None
+        found = self.session.entry(name, "isDeleted", controls=(SHOW_DELETED,))
+        # Whoever may not look into it is shown an empty entry, or none.
+        return bool(found and found.get("isdeleted"))
 
 
 def _changed(raw: bytes) -> Changed | None:
