@@ -99,15 +99,16 @@ def print_done(here: Installation, run: Run) -> None:
     """Write what became of a run, and the command with which it goes on."""
     about = name_of(here, run.connection) or run.enterprise
     kind = "" if run.kind == "sync" else f" ({run.kind})"
-    read = (
-        f"{counted(run.entries, 'entry', 'entries')}, {run.unchanged} unchanged, "
-        if run.kind == "sync"
-        else ""
-    )
+    read = ""
+    if run.kind == "sync":
+        of = "changes of " if run.mode == "incremental" else ""
+        read = f"{of}{counted(run.entries, 'entry', 'entries')}, {run.unchanged} unchanged, "
     if run.counts.get("warnings"):
         read += f"{counted(run.counts['warnings'], 'warning')}, "
     held = run.state == "held"
     write(f"{about}: run {run.id}{kind} {'is held' if held else 'is done'}: {read}{_counts(run, held=held)}")
+    if run.kind == "sync" and run.why:
+        write(f"  it was read in full: {shown(run.why)}")
     for one in run.objections:
         if held or one.scope != "run":  # the others were set aside
             write(f"  {one.code}: {shown(one.message)}")

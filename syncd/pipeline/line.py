@@ -19,7 +19,7 @@ from ..store.runs import Connection, Run
 from ..store.settling import Settled, settle
 from ..store.staging import Staging, stamp
 from ..store.standings import precedence_of
-from ..store.summary import PlanView, summarise
+from ..store.summary import PlanView, entries_told, summarise
 from ..validation import Places, validate
 from .installation import Installation, Line, require_unconfigured
 
@@ -178,7 +178,7 @@ def judge(here: Installation, line: Line, run: int, summary: Summary) -> list[Ob
 
 def _counts(staging: Staging, settled: Settled, summary: Summary) -> dict[str, int]:
     counts = {
-        "entries": summary.size if summary.size is not None else staging.sightings.count + staging.staged,
+        "entries": entries_told(staging),
         "add": summary.adds,
         "update": summary.updates,
         "remove": summary.removals,

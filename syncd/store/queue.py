@@ -156,9 +156,13 @@ def leave_alone(
 ) -> int:
     """Record that an entry is ignored, and discard its open proposals, within the transaction at hand.
 
-    Returns how many those were. ``operation`` is the one that the entry is ignored with, if there is one.
+    Returns how many those were. ``operation`` is the one that the entry is ignored with, if there is one; it stays.
     """
-    found = operations(database, f"{WAITS} AND o.connection = ? AND o.anchor = ?", (connection, anchor))
+    found = operations(
+        database,
+        f"{WAITS} AND o.connection = ? AND o.anchor = ? AND o.id IS NOT ?",
+        (connection, anchor, operation),
+    )
     decide(
         database, "ignore", who=who, at=at, connection=connection, anchor=anchor, why=why, run=run,
         operation=operation,

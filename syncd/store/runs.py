@@ -266,8 +266,6 @@ def ready_asked(
     held = any(one.scope == "run" for one in objections)
     with staging.database.transaction() as conn:
         detain(staging, objections)
-        if decide is not None and not held:
-            decide(staging.run)
         conn.executemany(
             "UPDATE operations SET state = 'superseded', changed_at = ? WHERE id = ?",
             ((now, origin) for origin in origins),
@@ -283,6 +281,8 @@ def ready_asked(
                 staging.run,
             ),
         )
+        if decide is not None and not held:
+            decide(staging.run)
     ready = run_of(staging.database, staging.run)
     assert ready is not None  # noqa: S101 - it was just written
     return ready

@@ -86,7 +86,7 @@ def summarise(
         removed_today=today.get("disable", 0) + today.get("delete", 0),
         added_today=today.get("add", 0),
         updated_today=today.get("update", 0) + today.get("enable", 0),
-        size=_size(staging) if settled is not None and _is_whole(staging) else None,
+        size=entries_told(staging) if settled is not None and _is_whole(staging) else None,
         sizes=sizes,
         first=connection is not None and trusted is None,
         detain=detain,
@@ -121,8 +121,8 @@ def _is_whole(staging: Staging) -> bool:
     return staging.checkpoint is not None and staging.checkpoint.full and not staging.blind
 
 
-def _size(staging: Staging) -> int:
-    """Count the entries of a complete read: those known, those staged, refused or ignored, those with a problem."""
+def entries_told(staging: Staging) -> int:
+    """Count the entries of a read: those known, those staged, refused or ignored, those with a problem."""
     conn = staging.conn
     staged = conn.execute(
         "SELECT COUNT(*) FROM operations WHERE run = ? AND link IS NULL AND anchor IS NOT NULL",
