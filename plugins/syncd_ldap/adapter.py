@@ -1,4 +1,4 @@
-"""What comes from ldap3: TLS, bind and requests (and the parser in ``filters``); the reading does not.
+"""What comes from ldap3: TLS and requests (bind in ``binding``, the parser in ``filters``); the reading does not.
 
 ldap3's own paged search ends without a word when the server cuts it short (a size or time limit, a referral,
 a lost control), and decodes every value twice. So ``paging`` asks and judges, and ``wire`` reads.
@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 from urllib.parse import urlsplit
 
-from ldap3 import ANONYMOUS, BASE, DEREF_NEVER, LEVEL, NONE, SIMPLE, SUBTREE, SYNC, Connection, Server, Tls
+from ldap3 import BASE, DEREF_NEVER, LEVEL, NONE, SUBTREE, SYNC, Connection, Server, Tls
 from ldap3.core.exceptions import LDAPExceptionError, LDAPStartTLSError
 from ldap3.operation.search import search_operation
 from ldap3.utils.asn1 import encode
 
 from syncd import ConnectorError, Denied, Unavailable
 
+from .binding import identity, require_libraries, ticket_failures
 from .failures import failure
 from .options import Options
 
@@ -101,6 +102,7 @@ def connect(options: Options, password: str | None, log: Any) -> Session:
     Raises Unavailable, naming every server, when none does; Denied when the bind is refused (the others are
     not tried then, or a wrong password would lock the account), or when no certificate is good.
     """
+    require_libraries(options.bind)
     context = None if options.tls == "none" else tls_context(options)
     failures: list[ConnectorError] = []
     for url in options.url:
@@ -149,7 +151,7 @@ def _reach(url: str, options: Options, context: ssl.SSLContext | None, password:
             connect_timeout=options.connect_timeout,
         )
         try:
-            return _opened(url, tls, _connection(server, options, password))
+            return _opened(url, tls, _connection(server, options, identity(options.bind, password, host)))
         except Unavailable as error:
             reasons.append(str(error).removeprefix(f"{url}: "))
     raise Unavailable(f"{url}: {', '.join(dict.fromkeys(reasons))}")
@@ -172,13 +174,11 @@ def _opened(url: str, tls: _CheckedTls | None, connection: Connection) -> Connec
     return connection
 
 
-def _connection(server: Server, options: Options, password: str | None) -> Connection:
+def _connection(server: Server, options: Options, who: dict[str, Any]) -> Connection:
     """Return a connection that is not open yet, follows nothing and nobody, and repeats nothing."""
     return Connection(
         server,
-        user=options.bind.dn if options.bind else None,
-        password=password,
-        authentication=SIMPLE if options.bind else ANONYMOUS,
+        **who,
         client_strategy=SYNC,
         auto_referrals=False,
         auto_range=False,
@@ -209,8 +209,8 @@ def _bind(connection: Connection, url: str, options: Options) -> None:
     """Say who asks. Nothing is sent over a connection that should be protected and is not."""
     if options.tls != "none" and not isinstance(connection.socket, ssl.SSLSocket):
         raise Denied(f"{url}: the connection is not protected; nothing was sent")
-    who = options.bind.dn if options.bind else "nobody (anonymous)"
-    with _translated(f"{url}: bind as {who}"):
+    who = options.bind.who if options.bind else "nobody (anonymous)"
+    with _translated(f"{url}: bind as {who}"), ticket_failures(f"{url}: bind as {who}"):
         connection.bind(read_server_info=False)
         connection.password = None
         result = connection.result

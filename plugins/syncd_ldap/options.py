@@ -60,13 +60,45 @@ class Bind(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    dn: str = Field(
+    mechanism: Literal["simple", "gssapi"] = Field(
+        default="simple",
+        description="simple: a name and a password; gssapi: a Kerberos ticket, which needs syncd[kerberos]",
+    )
+    dn: str | None = Field(
+        default=None,
         min_length=1,
-        description="the name to bind with: a distinguished name, or in Active Directory user@domain as well",
+        description="the name to bind with: a distinguished name, or in Active Directory user@domain as well; "
+        "with gssapi the principal, left out: that of the ticket",
     )
-    password: str = Field(
-        min_length=1, description="a reference to its password, such as credential:hq; never the password"
+    password: str | None = Field(
+        default=None,
+        min_length=1,
+        description="a reference to its password, such as credential:hq; never the password",
     )
+
+    @field_validator("mechanism", mode="before")
+    @classmethod
+    def _no_ntlm(cls, word: object) -> object:
+        if isinstance(word, str) and word.lower() == "ntlm":
+            raise ValueError(
+                "NTLM is not offered: it needs MD4, which OpenSSL has given up, and without channel binding "
+                'controllers refuse it; use a simple bind over TLS, or "gssapi"'
+            )
+        return word
+
+    @model_validator(mode="after")
+    def _whole(self) -> Bind:
+        missing = [name for name in ("dn", "password") if not getattr(self, name)]
+        if self.mechanism == "simple" and missing:
+            raise ValueError(f"{' and '.join(missing)} missing: a simple bind needs a name and a password")
+        if self.mechanism == "gssapi" and self.password:
+            raise ValueError("a ticket needs no password: remove it, or mechanism")
+        return self
+
+    @property
+    def who(self) -> str:
+        """For people."""
+        return self.dn or "whoever has the Kerberos ticket"
 
 
 class Options(BaseModel):
@@ -157,7 +189,7 @@ class Options(BaseModel):
             raise ValueError(
                 'tls = "none" would turn a failure of ldaps:// into an open connection; use one kind'
             )
-        if self.tls == "none" and self.bind and not self.allow_plaintext_bind:
+        if self.tls == "none" and self.bind and self.bind.password and not self.allow_plaintext_bind:
             raise ValueError(
                 'tls = "none" would send the password for every listener to read; write ldaps:// or '
                 'tls = "starttls" (or allow_plaintext_bind = true, if you must)'

@@ -67,7 +67,7 @@ class LdapSource(Source):
                 f"anchor {self._anchor}",
                 f"disabled {options.disabled}",
                 f"referrals {options.referrals}",
-                f"bind {options.bind.dn if options.bind else 'anonymous'}",
+                f"bind {options.bind.who if options.bind else 'anonymous'}",
             )
         )
 
@@ -150,7 +150,7 @@ class LdapSource(Source):
 
         session = self._opened()
         yield f"{session.url}: {session.root.label}; the anchor is {self._anchor}"
-        bound = self.options.bind.dn if self.options.bind else "nobody (anonymous)"
+        bound = self.options.bind.who if self.options.bind else "nobody (anonymous)"
         identity = session.identity()
         yield f"bound as {bound}" + (f", whom the server calls {identity}" if identity else "")
         if self.options.disabled == "skip" and session.root.kind == "ad":
@@ -197,7 +197,7 @@ class LdapSource(Source):
 
     def _password(self) -> str | None:
         bind = self.options.bind
-        if bind is None:
+        if bind is None or bind.password is None:
             return None
         password = self.context.secret(bind.password)
         if not password:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from servers.certificates import Authority
 from servers.ldap_source import drain, ldap_source, lines
-from servers.samba import CROWD, CROWD_UNIT, DOMAIN, READER, Samba
-from servers.slapd import free_port
+from servers.samba import CROWD, CROWD_UNIT, DOMAIN, MISSING, READER, REALM, Samba
+from servers.slapd import PASSWORD, free_port
 
 from syncd import Checkpoint, Denied
 from syncd.config.presets import PRESETS
@@ -176,6 +177,61 @@ def test_nobody_may_not_read(domain: Samba) -> None:
 def test_a_base_that_does_not_exist_is_denied(domain: Samba) -> None:
     with pytest.raises(Denied, match=r"noSuchObject \(32\).*mend base"):
         drain(ad_source(domain, f"OU=Typo,{DOMAIN}"))
+
+
+# --- Kerberos
+
+
+@pytest.fixture
+def tickets(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Samba, Callable[[], None]]]:
+    """A controller that gives out tickets, and what gets one for the reader."""
+    gssapi = pytest.importorskip("gssapi.raw", reason="needs the extra kerberos: pip install .[kerberos]")
+    pytest.importorskip("cryptography", reason="needs the extra kerberos: pip install .[kerberos]")
+    if MISSING:
+        pytest.skip(MISSING)
+    with Samba(tmp_path / "kdc", authority, kerberos=True) as controller:
+        (tmp_path / "krb5.conf").write_text(KRB5.format(realm=REALM, kdc=controller.address))
+        monkeypatch.setenv("KRB5_CONFIG", str(tmp_path / "krb5.conf"))
+        monkeypatch.setenv("KRB5CCNAME", f"FILE:{tmp_path}/tickets")
+
+        def get() -> None:
+            name = gssapi.import_name(b"reader@" + REALM.encode(), gssapi.NameType.user)
+            made = gssapi.acquire_cred_with_password(name, PASSWORD.encode(), usage="initiate")
+            gssapi.store_cred_into({b"ccache": f"FILE:{tmp_path}/tickets".encode()}, made.creds, "initiate")
+
+        yield controller, get
+
+
+KRB5 = """
+[libdefaults]
+default_realm = {realm}
+dns_lookup_kdc = false
+dns_canonicalize_hostname = false
+rdns = false
+[realms]
+{realm} = {{
+  kdc = {kdc}
+}}
+"""
+
+
+def test_a_ticket_binds_and_without_one_the_cure_is_said(
+    tickets: tuple[Samba, Callable[[], None]],
+) -> None:
+    domain, get = tickets
+    source = ad_source(domain, CROWD_UNIT, bind={"mechanism": "gssapi"}, filter="(cn=u1)")
+    with pytest.raises(Denied, match=r"Kerberos: .*; get a ticket \(kinit, k5start\)"):
+        source.open()
+    get()
+    assert ["u1"] == drain(source).values("sAMAccountName")
+    named = {"mechanism": "gssapi", "dn": f"reader@{REALM}"}
+    assert ["u1"] == drain(ad_source(domain, CROWD_UNIT, bind=named, filter="(cn=u1)")).values(
+        "sAMAccountName"
+    )
+    with pytest.raises(Denied, match=r"bind as nobody@.*get a ticket"):
+        ad_source(domain, CROWD_UNIT, bind=named | {"dn": f"nobody@{REALM}"}).open()
 
 
 # --- groups

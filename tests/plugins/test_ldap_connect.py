@@ -16,6 +16,7 @@ from servers.slapd import CROWD, PASSWORD, PEOPLE, READER, Slapd, StartSlapd, fr
 from servers.spoilers import Listener, Proxy
 
 from syncd import Denied, Unavailable
+from syncd_ldap import binding
 from syncd_ldap.adapter import tls_context
 
 pytest_plugins = ("servers.fixtures",)
@@ -395,3 +396,13 @@ def test_the_anchor_follows_the_kind_of_server(root: dict[str, list[str]], ancho
         source.close()
         assert first.startswith(f"{server.url}: {label}")
         assert first.endswith(f"; the anchor is {anchor}")
+
+
+# --- Kerberos
+
+
+def test_a_ticket_without_its_libraries_is_denied_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binding, "find_spec", lambda name: None)
+    expected = r"needs gssapi and cryptography, not installed: pip install 'syncd\[kerberos\]'"
+    with pytest.raises(Denied, match=expected):
+        ldap_source("ldaps://dc1.example", bind={"mechanism": "gssapi"}).open()

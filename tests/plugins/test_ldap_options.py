@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -109,9 +110,25 @@ def test_a_failure_of_ldaps_never_becomes_an_open_connection() -> None:
 
 
 def test_a_bind_has_a_name_and_a_reference() -> None:
-    assert "Field required" == problem(bind={"dn": "cn=reader"})
+    assert "password missing: a simple bind needs" in problem(bind={"dn": "cn=reader"})
+    assert "dn and password missing: a simple bind needs" in problem(bind={})
     assert "String should have at least 1 character" == problem(bind={"dn": "", "password": "file:x"})
     assert "String should have at least 1 character" == problem(bind={"dn": "cn=x", "password": ""})
+
+
+def test_a_ticket_needs_no_password_and_perhaps_a_name() -> None:
+    for bind in ({}, {"dn": "syncd@ACME.EXAMPLE"}):
+        options = Options.model_validate(GOOD | {"bind": {"mechanism": "gssapi"} | bind})
+        assert ("gssapi", None) == (options.bind.mechanism, options.bind.password)
+    assert "a ticket needs no password" in problem(bind=BIND | {"mechanism": "gssapi"})
+    plain = {"url": ["ldap://dc1.example"], "tls": "none"}
+    Options.model_validate(GOOD | plain | {"bind": {"mechanism": "gssapi"}})
+
+
+@pytest.mark.parametrize("word", ["ntlm", "NTLM"])
+def test_ntlm_is_refused_with_the_reason(word: str) -> None:
+    expected = "NTLM is not offered: it needs MD4.*without channel binding.*simple bind over TLS"
+    assert re.search(expected, problem(bind=BIND | {"mechanism": word}))
 
 
 def test_a_complaint_does_not_repeat_a_password() -> None:

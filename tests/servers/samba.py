@@ -43,6 +43,7 @@ HOST = "dc1.ad.example.test"
 CROWD_UNIT = f"OU=Crowd,{DOMAIN}"
 EVERYBODY = f"CN=everybody,{CROWD_UNIT}"
 ADMIN = f"CN=Administrator,CN=Users,{DOMAIN}"
+CONTROLLER = f"CN=DC1,OU=Domain Controllers,{DOMAIN}"
 READER = f"CN=reader,CN=Users,{DOMAIN}"
 
 CROWD = 1200
@@ -120,9 +121,15 @@ class Samba:
     What changes the directory is done by its administrator, over ldaps; ldap3's exceptions tell what failed.
     """
 
-    def __init__(self, directory: Path, authority: Authority | None = None) -> None:
-        """Copy the domain into ``directory``; the server's certificate is of ``authority``, or of a new one."""
+    def __init__(
+        self, directory: Path, authority: Authority | None = None, *, kerberos: bool = False
+    ) -> None:
+        """Copy the domain into ``directory``; the server's certificate is of ``authority``, or of a new one.
+
+        With ``kerberos`` it gives out tickets as well, for itself under its address.
+        """
         self.directory = directory
+        self.kerberos = kerberos
         self.authority = authority or Authority(directory.with_name(f"{directory.name}-authority"))
         self.address = ""
         self.process: subprocess.Popen[bytes] | None = None
@@ -169,6 +176,9 @@ class Samba:
                     stderr=log,
                 )
             if self._answers():
+                if self.kerberos:
+                    name = [(ldap3.MODIFY_ADD, [f"ldap/{self.address}"])]
+                    self.connection.modify(CONTROLLER, {"servicePrincipalName": name})
                 return
             self.stop()
         raise RuntimeError(f"samba did not start: {(self.directory / 'samba.log').read_text()}")
@@ -183,7 +193,9 @@ class Samba:
             "workgroup": "EXAMPLE",
             "realm": REALM,
             "server role": "active directory domain controller",
-            "server services": "ldap",
+            "server services": "ldap, kdc" if self.kerberos else "ldap",
+            # As Active Directory has it; Samba's own default refuses a ticket even over TLS.
+            "ldap server require strong auth": "allow_sasl_over_tls",
             "ldb:nosync": "yes",
             "interfaces": f"{self.address}/8",
             "bind interfaces only": "yes",
