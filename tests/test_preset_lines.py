@@ -151,6 +151,25 @@ def test_what_happens_in_active_directory_happens_to_the_accounts(
     assert installation.account("off.q")[1]
 
 
+def test_what_a_global_catalogue_does_not_hold_stays_as_it_is(
+    tmp_path: Path, domain: Samba, unit: str
+) -> None:
+    """employeeNumber is not in the partial set, telephoneNumber is: only the second is emptied."""
+    rows = 'detain = "never"\n[source.hq.map]\nemployee_number = "employeeNumber"\n'
+    installation = Installation(tmp_path, "ad-user", rows, **server_of(domain, unit))
+    dee = domain.user("dee.t", unit, employeeNumber="7", telephoneNumber="4711")
+    installation.syncd("sync", "hq")
+    domain.modify(dee, employeeNumber=None, telephoneNumber=None, title="Chief")
+    text = installation.file.read_text()
+    installation.file.write_text(text.replace(domain.ldaps_url, domain.catalogue_url))
+    installation.syncd("sync", "hq")
+    says = installation.says("dee.t")
+    assert ("7", None, "Chief") == (says["employee_number"], says.get("phone"), says["title"])
+    installation.file.write_text(text)
+    installation.syncd("sync", "hq", "--full")
+    assert "employee_number" not in installation.says("dee.t")
+
+
 def test_ids_holds_every_plan_and_keeps_what_counts_once(tmp_path: Path, domain: Samba, unit: str) -> None:
     installation = Installation(tmp_path, "ids", **server_of(domain, unit))
     values = person_of("ids", *AD_ONLY, sAMAccountName="bea.r", mail="bea@example.test", employeeType="sales")

@@ -7,6 +7,7 @@ for one without a value. A membership is there in part only: that in a group of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from urllib.parse import urlsplit
 
 from syncd import Denied, Entry
@@ -47,10 +48,17 @@ def _held(session: Session, names: set[str]) -> set[str]:
 
 
 def unknown_blanks(items: Iterable[Yielded], names: frozenset[str]) -> Iterator[Yielded]:
-    """Yield the items; an entry does not know those of ``names`` that are blank, nor any membership."""
+    """Yield the items; an entry does not know those of ``names`` that are blank, nor any membership.
+
+    Its fingerprint says so: the very same bytes of another server mean that they are empty.
+    """
     partial = frozenset(name for name in names if name.partition(";")[0].lower() in MEMBERSHIPS)
     for item in items:
         if isinstance(item, Entry):
             attributes = item.attributes
-            item.unknown |= partial.union(name for name in names if not attributes.get(name))
+            blank = partial.union(name for name in names if not attributes.get(name))
+            if blank and item.fingerprint is not None:
+                told = item.fingerprint + "\n".join(sorted(blank)).encode()
+                item.fingerprint = blake2b(told, digest_size=16).digest()
+            item.unknown |= blank
         yield item
