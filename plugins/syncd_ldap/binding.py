@@ -47,3 +47,11 @@ def ticket_failures(where: str) -> Iterator[None]:
         kind = Denied if "Credentials" in type(error).__name__ else Unavailable
         cure = "get a ticket (kinit, k5start), or name a keytab in KRB5_CLIENT_KTNAME"
         raise kind(f"{where}: Kerberos: {error}; {cure}") from error
+
+
+def principal() -> str:
+    """Return whose ticket there is. Raises Denied or Unavailable where there is none."""
+    from gssapi import Credentials
+
+    with ticket_failures("bind"):
+        return str(Credentials(usage="initiate").name)

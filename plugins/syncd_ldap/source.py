@@ -32,6 +32,7 @@ class LdapSource(Source):
         self._anchor = options.anchor
         self.incremental = options.incremental != "off"
         self._outside: frozenset[str] = frozenset()
+        self._bound = options.bind.who if options.bind else "anonymous"
 
     def select(self, names: Iterable[str]) -> None:
         """Learn which attributes to ask for; ``dn`` is the entry's own name."""
@@ -54,7 +55,7 @@ class LdapSource(Source):
             self._session = None
 
     def scope(self) -> str:
-        """Return what absence depends on. The anchor is known for certain once ``open`` was called.
+        """Return what absence depends on. Anchor and identity are known for certain once ``open`` was called.
 
         The servers are not part of it: they all hold the same directory.
         """
@@ -67,7 +68,7 @@ class LdapSource(Source):
                 f"anchor {self._anchor}",
                 f"disabled {options.disabled}",
                 f"referrals {options.referrals}",
-                f"bind {options.bind.who if options.bind else 'anonymous'}",
+                f"bind {self._bound}",
             )
         )
 
@@ -187,12 +188,14 @@ class LdapSource(Source):
 
     def _opened(self) -> Session:
         if self._session is None:
-            from . import catalogue
+            from . import binding, catalogue
 
             self._session = session = self._connected()
             self._outside = frozenset()
             if catalogue.is_catalogue(session):
                 self._outside = catalogue.outside(session, self.selected)
+            if self.options.bind and self.options.bind.dn is None:
+                self._bound = binding.principal()
         return self._session
 
     def _password(self) -> str | None:

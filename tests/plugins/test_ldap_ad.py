@@ -226,6 +226,7 @@ def test_a_ticket_binds_and_without_one_the_cure_is_said(
         source.open()
     get()
     assert ["u1"] == drain(source).values("sAMAccountName")
+    assert f"bind reader@{REALM}" in source.scope().splitlines()
     named = {"mechanism": "gssapi", "dn": f"reader@{REALM}"}
     assert ["u1"] == drain(ad_source(domain, CROWD_UNIT, bind=named, filter="(cn=u1)")).values(
         "sAMAccountName"

@@ -6,7 +6,7 @@
         domain.disable(anna)
 
 Samba's ports cannot be chosen (389, 636; 3268 and 3269 for the global catalogue), so every server has an address
-of its own in 127.0.0.0/8 instead, and a root to listen there. Only LDAP runs: no Kerberos, no DNS, no files.
+of its own in 127.0.0.0/8 instead, and needs root to listen there. Nothing but LDAP runs, and if asked for Kerberos.
 
 Making a domain takes seconds, so it is made once per machine, in the folder ``syncd-tests`` of the user's caches;
 each server starts from a copy. A domain has a unit Crowd with CROWD people, all of them in the group
