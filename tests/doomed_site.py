@@ -111,7 +111,8 @@ class DoomedSite:
         self.config = self.folder / "syncd.toml"
         self.config.write_text(CONFIGURATION.replace("{folder}", str(self.folder)), "utf-8")
         self.hq = {f"p{number:02}": person(f"p{number:02}") for number in range(32)}
-        self.branch = {f"b{number}": person(f"b{number}") for number in range(8)}
+        self.branch = {f"b{number}": person(f"p{20 + number}") for number in range(6)}  # who are in both
+        self.branch |= {f"b{number}": person(f"b{number}") for number in (6, 7)}
         self.write()
 
     @property

@@ -99,10 +99,14 @@ def old(site):
     site.run("sync")
 
 
-def planned(site):
-    """Let plans wait that nobody has applied."""
+def given_up(site):
+    """Let plans wait that nobody has applied, and one source be gone from the configuration."""
     moved(site)
     site.run("preview")
+    site.configure('sources = ["hq", "branch"]', 'sources = ["hq"]')
+    text = site.config.read_text("utf-8")
+    start, end = text.index("[source.branch]"), text.index("[platform.phones]")
+    site.configure(text[start:end], "")
 
 
 def backed_up(site):
@@ -133,20 +137,20 @@ def open_runs(site, kind):
 
 
 def queued(site):
-    """Return what waits in the queue: what a source asks, and a guard detains."""
+    """Return what waits in the queue for somebody's word on what hq says."""
     return site.numbers(
-        "SELECT o.id FROM operations o JOIN runs r ON r.id = o.run WHERE o.state = 'detained'"
-        " OR (o.state = 'planned' AND r.state = 'held') ORDER BY o.id"
+        "SELECT o.id FROM operations o JOIN runs r ON r.id = o.run JOIN connections c ON c.id = o.connection"
+        " WHERE c.name = 'hq' AND (o.state = 'detained' OR (o.state = 'planned' AND r.state = 'held')) ORDER BY 1"
     )
 
 
 def again(*words, codes=(0,)):
-    """Return a follow-up: the same once more, then a sync."""
+    """Return a follow-up: the same once more, then a sync, which may be held by a first plan."""
 
     def follow(site):
         if words:
             site.run(*words, codes=codes)
-        site.run("sync", codes=(0, 65))
+        site.run("sync", codes=(0, 3, 65))
 
     return follow
 
@@ -178,10 +182,6 @@ def retire_it(site):
     if not site.numbers("SELECT id FROM runs WHERE kind = 'retire' AND state = 'ended'"):
         site.run("retire", "branch", "--yes")
     assert [] == site.rows("SELECT id FROM connections WHERE name = 'branch' AND retired_at IS NULL")
-    site.configure('sources = ["hq", "branch"]', 'sources = ["hq"]')
-    text = site.config.read_text("utf-8")
-    start, end = text.index("[source.branch]"), text.index("[platform.phones]")
-    site.config.write_text(text[:start] + text[end:], "utf-8")
     again()(site)
 
 
@@ -224,7 +224,7 @@ SCENARIOS = {
     "release": Scenario(synced, lambda site: ["queue", "release", *queued(site), "--yes"], release_all),
     "release of a first plan": Scenario(held, lambda site: ["queue", "release", *queued(site), "--yes"], release_all),
     "edit": Scenario(staffed, lambda site: list(EDIT), edit_it),
-    "retire": Scenario(planned, lambda site: ["retire", "branch", "--yes"], retire_it),
+    "retire": Scenario(given_up, lambda site: ["retire", "branch", "--yes"], retire_it),
     "policy": Scenario(other_policy, lambda site: ["sync"], again()),
     "prune": Scenario(old, lambda site: ["db", "prune"], again("db", "prune")),
     "backup": Scenario(synced, lambda site: ["db", "backup", str(site.folder / "copy.db")], back_up_again),
