@@ -144,7 +144,7 @@ def entries_told(staging: Staging) -> int:
 def _done_since(staging: Staging, since: str) -> dict[str, int]:
     """Count what was applied since then, and not undone, by the kind of operation."""
     rows = staging.conn.execute(
-        "SELECT o.kind, COUNT(*) FROM runs r JOIN operations o ON o.run = r.id"
+        "SELECT o.kind, COUNT(*) FROM runs r CROSS JOIN operations o ON o.run = r.id"
         " WHERE r.connection IS ? AND r.enterprise = ? AND r.ended_at >= ?"
         " AND o.state = 'applied' AND o.undone_by IS NULL GROUP BY o.kind",
         (staging.connection, staging.enterprise, since),

@@ -1,0 +1,60 @@
+"""What every run asks of the journal goes by an index: a year of history does not make the next run slower."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from line_world import Site, quiet  # noqa: F401
+
+GROWING = ("operations", "deliveries", "problems", "decisions")
+"""Tables that only ever grow."""
+
+
+def aliases(statement: str) -> dict[str, str]:
+    """Return the names by which a statement calls the growing tables."""
+    found = re.findall(rf"\b({'|'.join(GROWING)})\b(?:\s+(?:AS\s+)?(\w+))?", statement, re.IGNORECASE)
+    words = {"WHERE", "SET", "ON", "INDEXED", "GROUP", "ORDER", "LEFT", "JOIN", "CROSS", "VALUES", "STATE"}
+    return {alias if alias and alias.upper() not in words else table: table for table, alias in found}
+
+
+def scans(site: Site, statements: set[str]) -> set[str]:
+    """Return the statements that read a growing table from end to end."""
+    bad = set()
+    for statement in statements:
+        names = aliases(statement)
+        if not names or not re.match(r"\s*(SELECT|UPDATE|DELETE|INSERT|WITH)", statement):
+            continue
+        plan = site.database.conn.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+        if any(re.fullmatch(rf"SCAN ({'|'.join(names)})", detail) for *_, detail in plan):
+            bad.add(re.sub(r"\s+", " ", statement))
+    return bad
+
+
+PLATFORM = {"platform": {"pbx": {"type": "memory"}}}
+
+
+@pytest.mark.parametrize("top", [{}, PLATFORM], ids=["alone", "platform"])
+@pytest.mark.parametrize("kind", ["memory", "memory-delta"])
+def test_a_run_reads_no_growing_table_from_end_to_end(kind, top):
+    """Whether nothing has changed, or something has."""
+    site = Site(hq={"type": kind}, top=top)
+    site.hired(30)
+    statements: set[str] = set()
+    site.database.conn.set_trace_callback(statements.add)
+    site.sync()
+    site.hire("new")
+    site.world().change("p001", sn="Changed")
+    site.fire("p002")
+    site.sync()
+    site.database.conn.set_trace_callback(None)
+
+    assert len(statements) > 50
+    assert set() == scans(site, statements)
+
+
+def test_the_check_itself_finds_a_scan():
+    site = Site()
+    site.hired(3)
+
+    assert 1 == len(scans(site, {"SELECT COUNT(*) FROM operations WHERE state IN ('detained','failed')"}))
