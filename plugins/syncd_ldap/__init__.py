@@ -1,4 +1,4 @@
-"""Active Directory and LDAP directories as a source of people: ``type = "ldap"``."""
+"""Active Directory and LDAP directories, as a source of people and as a platform: ``type = "ldap"``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from syncd import Connector, hookimpl
 
 @hookimpl
 def register_connectors(register: Callable[[str, type[Connector]], None]) -> None:
-    """Register the source; its libraries are imported now, not when the plugin is found."""
+    """Register source and platform; their libraries are imported now, not when the plugin is found."""
+    from .platform import LdapPlatform
     from .source import LdapSource
 
     register("ldap", LdapSource)
+    register("ldap", LdapPlatform)

@@ -22,7 +22,7 @@ from syncd import ConnectorError, Denied, Unavailable
 
 from .binding import identity, require_libraries, ticket_failures
 from .failures import failure
-from .options import Options
+from .options import ServerOptions
 
 ACTIVE_DIRECTORY = {"1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1851"}
 """What Active Directory, and its Lightweight Directory Services, call themselves in supportedCapabilities."""
@@ -66,7 +66,7 @@ class _CheckedTls(Tls):  # type: ignore[misc]
             raise
 
 
-def tls_context(options: Options) -> ssl.SSLContext:
+def tls_context(options: ServerOptions) -> ssl.SSLContext:
     """Return how servers are checked. Raises Denied if ``ca_file`` cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -96,7 +96,7 @@ def _translated(where: str) -> Iterator[None]:
         raise Unavailable(f"{where}: it does not answer in LDAP ({error!r})") from error
 
 
-def connect(options: Options, password: str | None, log: Any) -> Session:
+def connect(options: ServerOptions, password: str | None, log: Any) -> Session:
     """Return a session with the first server that answers.
 
     Raises Unavailable, naming every server, when none does; Denied when the bind is refused (the others are
@@ -128,7 +128,9 @@ def connect(options: Options, password: str | None, log: Any) -> Session:
     raise kind("; ".join(map(str, failures)))
 
 
-def _reach(url: str, options: Options, context: ssl.SSLContext | None, password: str | None) -> Connection:
+def _reach(
+    url: str, options: ServerOptions, context: ssl.SSLContext | None, password: str | None
+) -> Connection:
     """Open a connection, protected as the options say, but not bound."""
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -174,7 +176,7 @@ def _opened(url: str, tls: _CheckedTls | None, connection: Connection) -> Connec
     return connection
 
 
-def _connection(server: Server, options: Options, who: dict[str, Any]) -> Connection:
+def _connection(server: Server, options: ServerOptions, who: dict[str, Any]) -> Connection:
     """Return a connection that is not open yet, follows nothing and nobody, and repeats nothing."""
     return Connection(
         server,
@@ -205,7 +207,7 @@ def _drop(connection: Connection) -> None:
         connection.socket.close()
 
 
-def _bind(connection: Connection, url: str, options: Options) -> None:
+def _bind(connection: Connection, url: str, options: ServerOptions) -> None:
     """Say who asks. Nothing is sent over a connection that should be protected and is not."""
     if options.tls != "none" and not isinstance(connection.socket, ssl.SSLSocket):
         raise Denied(f"{url}: the connection is not protected; nothing was sent")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TypeAlias
 
 Rdn: TypeAlias = frozenset[tuple[str, str]]
@@ -10,6 +11,7 @@ Rdn: TypeAlias = frozenset[tuple[str, str]]
 
 _TYPE = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)*)\s*=[ ]*")
 _VALUE = re.compile(r'((?:\\[0-9A-Fa-f]{2})+)|\\([ "#+,;<=>\\])|([^\\,+"<>;\x00])')
+_FIRST = re.compile(r"(?:\\.|[^\\,])*", re.DOTALL)
 _SPECIAL = frozenset('"+,;<>\\')
 
 
@@ -36,6 +38,23 @@ def parse(name: str) -> tuple[tuple[tuple[str, str], ...], ...]:
             raise ValueError(f"{name!r} is no distinguished name: write {name[at]!r} as '\\{name[at]}'")
         at += 1
     return ()
+
+
+def split(name: str) -> tuple[str, str]:
+    """Return the first step of a name as it is written, and the name of the entry above it."""
+    match = _FIRST.match(name)
+    assert match is not None  # noqa: S101 - any text matches
+    return match[0], name[match.end() + 1 :]
+
+
+def step(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return one step of a name, of (type, value) pairs."""
+    return "+".join(f"{kind}={escape(value)}" for kind, value in pairs)
+
+
+def folded(name: str) -> str:
+    """Return one text for all writings of a name."""
+    return ",".join("+".join(sorted(f"{kind}={value}" for kind, value in step)) for step in normalise(name))
 
 
 def _value(name: str, at: int) -> tuple[str, int]:

@@ -1,11 +1,11 @@
-"""What ``[source.NAME]`` may say when its type is ``ldap``; checked without touching the network."""
+"""What ``[source.NAME]`` may say when its type is ``ldap``, and how servers are reached; checked offline."""
 
 from __future__ import annotations
 
 import re
 from itertools import permutations
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -55,6 +55,11 @@ def _attribute(text: str) -> str:
     return text
 
 
+DistinguishedName: TypeAlias = Annotated[str, AfterValidator(_base)]
+Filter: TypeAlias = Annotated[str, AfterValidator(_filter)]
+AttributeName: TypeAlias = Annotated[str, AfterValidator(_attribute)]
+
+
 class Bind(BaseModel):
     """Who asks."""
 
@@ -101,8 +106,8 @@ class Bind(BaseModel):
         return self.dn or "whoever has the Kerberos ticket"
 
 
-class Options(BaseModel):
-    """The options of the source ``ldap``."""
+class ServerOptions(BaseModel):
+    """Which servers are spoken to, and how; the same for source and platform."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -122,16 +127,37 @@ class Options(BaseModel):
     allow_plaintext_bind: bool = Field(
         default=False, description='with tls = "none": send the password for every listener to read'
     )
+    connect_timeout: int = Field(default=10, ge=1, description="seconds to reach one server")
+    read_timeout: int = Field(default=60, ge=1, description="seconds without a word before giving up")
+
+    @model_validator(mode="after")
+    def _protected(self) -> ServerOptions:
+        plain = [url for url in self.url if urlsplit(url).scheme == "ldap"]
+        if plain and self.tls is None:
+            raise ValueError(f'{plain[0]} is not protected: write ldaps://, or set tls = "starttls"')
+        if self.tls == "none" and len(plain) < len(self.url):
+            raise ValueError(
+                'tls = "none" would turn a failure of ldaps:// into an open connection; use one kind'
+            )
+        if self.tls == "none" and self.bind and self.bind.password and not self.allow_plaintext_bind:
+            raise ValueError(
+                'tls = "none" would send the password for every listener to read; write ldaps:// or '
+                'tls = "starttls" (or allow_plaintext_bind = true, if you must)'
+            )
+        return self
+
+
+class Options(ServerOptions):
+    """The options of the source ``ldap``."""
+
     scope: Literal["subtree", "one"] = Field(
         default="subtree", description="everything below each base, or its direct children only"
     )
-    base: list[Annotated[str, AfterValidator(_base)]] = Field(
+    base: list[DistinguishedName] = Field(
         min_length=1, description="where to look, as distinguished names; none may lie inside another"
     )
-    filter: Annotated[str, AfterValidator(_filter)] = Field(
-        description="which entries are people, as an LDAP filter (RFC 4515)"
-    )
-    anchor: Annotated[str, AfterValidator(_attribute)] = Field(
+    filter: Filter = Field(description="which entries are people, as an LDAP filter (RFC 4515)")
+    anchor: AttributeName = Field(
         default="auto",
         description="the attribute that never changes; auto: objectGUID in Active Directory, "
         "nsUniqueId in 389 Directory Server, entryUUID elsewhere",
@@ -163,8 +189,6 @@ class Options(BaseModel):
         le=100_000,
         description="entries per page (RFC 2696); 0: all in one answer, for a server that cannot page",
     )
-    connect_timeout: int = Field(default=10, ge=1, description="seconds to reach one server")
-    read_timeout: int = Field(default=60, ge=1, description="seconds without a word before giving up")
     deadline: int = Field(default=3600, ge=1, description="seconds for a whole read")
     max_entries: int = Field(default=1_000_000, ge=1, description="a read of more entries than this fails")
 
@@ -179,19 +203,3 @@ class Options(BaseModel):
                     f"{inner!r} lies inside {outer!r}: its people would be read twice; remove it"
                 )
         return bases
-
-    @model_validator(mode="after")
-    def _protected(self) -> Options:
-        plain = [url for url in self.url if urlsplit(url).scheme == "ldap"]
-        if plain and self.tls is None:
-            raise ValueError(f'{plain[0]} is not protected: write ldaps://, or set tls = "starttls"')
-        if self.tls == "none" and len(plain) < len(self.url):
-            raise ValueError(
-                'tls = "none" would turn a failure of ldaps:// into an open connection; use one kind'
-            )
-        if self.tls == "none" and self.bind and self.bind.password and not self.allow_plaintext_bind:
-            raise ValueError(
-                'tls = "none" would send the password for every listener to read; write ldaps:// or '
-                'tls = "starttls" (or allow_plaintext_bind = true, if you must)'
-            )
-        return self
