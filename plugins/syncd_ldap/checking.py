@@ -9,9 +9,9 @@ from typing import NamedTuple
 from syncd import Denied
 
 from .conversation import Conversation, Found, Program
+from .directory import Directory
 from .platformoptions import BY_NAME
 from .requests import BASE, NO_ATTRIBUTES, anything, searching
-from .writing import Directory
 
 _NAMES = re.compile(r"\bNAME\s+(?:'([^']+)'|\(([^)]*)\))")
 _LIST = r"\b{}\s+(?:([\w.-]+)|\(([^)]*)\))"

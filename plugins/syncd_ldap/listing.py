@@ -8,12 +8,12 @@ from syncd import ConnectorError, Context, Unavailable
 
 from .connecting import session_of
 from .conversation import Conversation, Found, Job, found_in
+from .directory import Directory
 from .options import Options, ServerOptions
 from .paging import Reading
 from .platformoptions import BY_NAME
 from .values import digest
 from .wire import Malformed, Page
-from .writing import Directory
 
 _SHARED = (*ServerOptions.model_fields, "filter", "page_size", "deadline", "max_entries")
 

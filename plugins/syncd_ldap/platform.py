@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from syncd import Context
 
     from .conversation import Conversation, Job, Program
-    from .writing import Directory
+    from .writing import Writing
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ class Line(NamedTuple):
     """A connection, and what can be done over it."""
 
     conversation: Conversation
-    directory: Directory
+    writing: Writing
 
 
 class LdapPlatform(Platform):
@@ -56,29 +56,30 @@ class LdapPlatform(Platform):
         """
         from .checking import checked
 
-        yield from checked(*self._ready())
+        conversation, writing = self._ready()
+        yield from checked(conversation, writing.directory)
 
     def add(self, account: Account) -> str:
-        return self._do(lambda directory: directory.add(account))
+        return self._do(lambda writing: writing.add(account))
 
     def update(self, remote_id: str, account: Account, changed: frozenset[str]) -> None:
-        self._do(lambda directory: directory.update(remote_id, account, changed))
+        self._do(lambda writing: writing.update(remote_id, account, changed))
 
     def disable(self, remote_id: str, account: Account) -> None:
-        self._do(lambda directory: directory.update(remote_id, account, frozenset(), enabled=False))
+        self._do(lambda writing: writing.update(remote_id, account, frozenset(), enabled=False))
 
     def enable(self, remote_id: str, account: Account) -> None:
-        self._do(lambda directory: directory.update(remote_id, account, frozenset(), enabled=True))
+        self._do(lambda writing: writing.update(remote_id, account, frozenset(), enabled=True))
 
     def delete(self, remote_id: str) -> None:
-        self._do(lambda directory: directory.delete(remote_id))
+        self._do(lambda writing: writing.delete(remote_id))
 
     def find(self, account: Account) -> str | None:
-        return self._do(lambda directory: directory.find(account))
+        return self._do(lambda writing: writing.directory.find(account))
 
     def deliver(self, deliveries: Iterable[Delivery]) -> Iterator[Outcome]:
         """Do the deliveries, ``in_flight`` of them at once; those of the same entry or key one after the other."""
-        conversation, directory = self._ready()
+        conversation, writing = self._ready()
         begun: deque[Delivery] = deque()
 
         def jobs() -> Iterator[Job[str | None]]:
@@ -86,7 +87,7 @@ class LdapPlatform(Platform):
 
             for delivery in deliveries:
                 begun.append(delivery)
-                yield Job(directory.deliver(delivery), self._claims(delivery))
+                yield Job(writing.deliver(delivery), self._claims(delivery))
 
         for outcome in conversation.run(jobs()):
             delivery = begun.popleft()
@@ -99,27 +100,29 @@ class LdapPlatform(Platform):
         """Yield every entry that is an account's by the filter, read over a connection of its own."""
         from .listing import listed
 
-        yield from listed(*self._ready(), self.context)
+        conversation, writing = self._ready()
+        yield from listed(conversation, writing.directory, self.context)
 
     def fingerprint(self, account: Account) -> str:
         values = values_of(account, self.fields)
         return digest(values, memberships_of(account, self.options.groups), enabled=account.enabled)
 
-    def _do(self, make: Callable[[Directory], Program[T]]) -> T:
-        conversation, directory = self._ready()
-        return conversation.one(make(directory))
+    def _do(self, make: Callable[[Writing], Program[T]]) -> T:
+        conversation, writing = self._ready()
+        return conversation.one(make(writing))
 
     def _ready(self) -> Line:
         """Return the connection, a new one if the last was lost."""
         from .connecting import session_of
         from .conversation import Conversation
-        from .writing import Directory
+        from .directory import Directory
+        from .writing import Writing
 
         if self._line is None or self._line.conversation.lost:
             self.close()
             session, anchor = session_of(self.options, self.options.anchor, self.context)
             directory = Directory(self.options, self.fields, session, anchor)
-            self._line = Line(Conversation(session, self.options.in_flight), directory)
+            self._line = Line(Conversation(session, self.options.in_flight), Writing(directory))
         return self._line
 
     def _claims(self, delivery: Delivery) -> frozenset[str]:

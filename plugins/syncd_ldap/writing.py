@@ -1,48 +1,39 @@
-"""What is asked of a directory for one account, as programs: each step waits for the answer to the last.
+"""What is done to a directory for one account, as programs: each step waits for the answer to the last.
 
-Every program may be cut off anywhere and begun again: an entry is looked for before it is made, a name is changed
-before the rest, and nothing is taken for done because it was done a moment ago.
+Every program may be cut off anywhere and begun again: an entry is looked for before it is made, it has its name
+before the rest is changed, and it is in no group under a name that it has not got.
 """
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
-import syncd
 from syncd import Account, Blocked, Delivery, Denied, Gone, Rejected
 
 from . import dn
-from .adapter import Session
-from .conversation import Answer, Found, Program
-from .entries import BINARY, UNIQUE_IDS, guid
-from .failures import failure, refusal
-from .groups import EXISTS, NO_SUCH_OBJECT, Groups
-from .platformoptions import BY_NAME, MEMBERSHIPS, PlatformOptions
+from .conversation import Found, Program
+from .directory import Directory
+from .groups import EXISTS, NO_SUCH_OBJECT
+from .platformoptions import MEMBERSHIPS
 from .requests import (
     ADD,
-    BASE,
     CHILDREN,
     NO_ATTRIBUTES,
-    SUBTREE,
     Change,
     adding,
-    all_of,
-    any_of,
     anything,
-    compiled,
     deleting,
-    equal,
     modifying,
     renaming,
     replaced,
     searching,
 )
-from .switching import Switch
 from .values import Values, memberships_of, values_of
 
-NOT_ALLOWED_ON_NON_LEAF, SIZE_LIMIT_EXCEEDED = 66, 4
+NOT_ALLOWED_ON_NON_LEAF = 66
+MOST_OCTETS = 480
+"""OpenLDAP cannot store a longer step of a name, and says "other" then, which sounds like a broken server."""
 NOT_THERE = "not-there:"
 """How the remote id of a disabled account begins that has no entry because of that."""
 
@@ -50,28 +41,19 @@ NOT_THERE = "not-there:"
 class Wish(NamedTuple):
     """How an entry is to be: the fields ``changed`` of it; enabled, disabled, or as it is if that is None."""
 
-    account: Account
     values: Values
+    memberships: dict[str, str]
     changed: frozenset[str]
     enabled: bool | None
 
 
-class Directory:
-    """One directory, as one platform writes to it over one session; ``anchor`` is what remote ids are."""
+class Writing:
+    """Adds, changes and deletes the entries of one directory."""
 
-    def __init__(
-        self, options: PlatformOptions, fields: Mapping[str, syncd.Field], session: Session, anchor: str
-    ) -> None:
-        self.options = options
-        self.fields = fields
-        self.url = session.url
-        self.anchor = anchor
-        self.switch = Switch(options.disable, options.base)
-        follow = session.root.kind == "ad"
-        self.groups = Groups(options.groups, self.url, follow=follow) if options.groups else None
-        self._filter = compiled(options.filter)
-        asked = [options.rdn, "objectClass", *self.switch.asked]
-        self._asked = asked if anchor == BY_NAME else [anchor, *asked]
+    def __init__(self, directory: Directory) -> None:
+        self.directory = directory
+        self.options = directory.options
+        self._url = directory.url
 
     def deliver(self, delivery: Delivery) -> Program[str | None]:
         """Do one delivery; return the remote id."""
@@ -86,133 +68,26 @@ class Directory:
         enabled = {"update": None, "disable": False, "enable": True}[delivery.action]
         return (yield from self.update(remote_id, account, delivery.changed, enabled=enabled))
 
-    # Looking
-
-    def find(self, account: Account) -> Program[str | None]:
-        """Return the remote id of the account's entry. Raises Rejected where there are two."""
-        entry = yield from self._sought(account)
-        return None if entry is None else self.remote_id(entry)
-
-    def _sought(self, account: Account) -> Program[Found | None]:
-        """Return the entry that has the first of the keys that anything has.
-
-        An entry with another value of an earlier key is somebody else's.
-        """
-        values = values_of(account, self.fields)
-        tried: list[str] = []
-        for name in self.options.key:
-            if not values[name]:
-                continue
-            wanted = any_of(*[equal(name, value) for value in values[name]])
-            found = yield from self._search(all_of(self._filter, wanted), tried)
-            if len(found) > 1:
-                names = " and ".join(one.dn for one in found)
-                raise Rejected(f"{self.url}: {names} have the same {name} as account {account.key}; keep one")
-            if found and not any(found[0].values.get(other.lower()) for other in tried):
-                return found[0]
-            tried.append(name)
-        return None
-
-    def _search(self, wanted: bytes, more: Sequence[str] = ()) -> Program[list[Found]]:
-        found: list[Found] = []
-        for place in self.options.places:
-            answer = yield searching(place, SUBTREE, wanted, [*self._asked, *more], 2)
-            found += answer.found
-            if answer.result.code == SIZE_LIMIT_EXCEEDED and len(found) > 1:
-                break
-            self.read(answer, place)
-        return found
-
-    def _located(self, remote_id: str) -> Program[Found | None]:
-        """Return the entry of a remote id, wherever it stands by now; None if there is none."""
-        if self.anchor != BY_NAME:
-            found = yield from self._search(equal(self.anchor, self._octets(remote_id)))
-            return found[0] if found else None
-        answer = yield searching(remote_id, BASE, anything(), self._asked)
-        if answer.result.code == NO_SUCH_OBJECT:
-            return None
-        self.read(answer, remote_id)
-        return answer.found[0] if answer.found else None
-
-    def remote_id(self, entry: Found) -> str:
-        """Return what an entry is known by. Raises Denied where that cannot be seen."""
-        if self.anchor == BY_NAME:
-            return entry.dn
-        low = self.anchor.lower()
-        values = entry.values.get(low, [])
-        if len(values) != 1:
-            cure = "let the bind identity read it, or set anchor"
-            raise Denied(f"{self.url}: {entry.dn} shows no {self.anchor}: {cure}")
-        text = BINARY.get(low, bytes.decode)(values[0])
-        return text.lower() if low in UNIQUE_IDS else text
-
-    def _octets(self, remote_id: str) -> bytes:
-        """Return the value of the anchor. Raises Rejected for the id of another kind of anchor."""
-        try:
-            if BINARY.get(self.anchor.lower()) is guid:
-                return uuid.UUID(remote_id).bytes_le
-            if "=" not in remote_id:
-                return remote_id.encode()
-        except ValueError:
-            pass
-        raise Rejected(f"{remote_id} is no {self.anchor}; set anchor to what it was when this was written")
-
-    # Writing
-
     def add(self, account: Account) -> Program[str]:
         """Make the entry, or take over the one that is found; return its remote id."""
-        values = values_of(account, self.fields)
-        entry = yield from self._sought(account)
+        wish = self._wish(account, frozenset({*self.directory.fields}), enabled=account.enabled)
+        entry = yield from self.directory.sought(account)
         if entry is None and self.options.disable.delete and not account.enabled:
             return f"{NOT_THERE}{account.key}"
         if entry is None:
-            place = self.switch.birthplace(enabled=account.enabled)
-            name = f"{dn.step([(self.options.rdn, values[self.options.rdn][0].decode())])},{place}"
-            answer = yield adding(name, self._new(values, enabled=account.enabled))
-            if answer.result.code == EXISTS:
-                entry = yield from self._sought(account)
-            if entry is None:
-                self._added(answer, name, place)
-                return (yield from self._settled(name, account))
-        name = yield from self._adopt(
-            entry, Wish(account, values, frozenset({*self.fields}), account.enabled)
-        )
-        return name if self.anchor == BY_NAME else self.remote_id(entry)
-
-    def _new(self, values: Values, *, enabled: bool) -> dict[str, Sequence[bytes]]:
-        classes = [name.encode() for name in self.options.object_classes]
-        switch = {one.name: one.values for one in self.switch.changes({}, enabled=enabled)}
-        return {"objectClass": classes, **values, **switch}
-
-    def _added(self, answer: Answer, name: str, place: str) -> None:
-        """Raise unless the entry was made."""
-        if answer.result.code == EXISTS:
+            rdn = self.options.rdn
+            place = self.directory.switch.birthplace(enabled=account.enabled)
+            name = f"{_step([(rdn, wish.values[rdn][0].decode())])},{place}"
+            made = yield from self._made(name, place, wish)
+            if made is not None:
+                return self.directory.remote_id(made)
+            entry = yield from self.directory.sought(account)
+        if entry is None:
+            cure = "rename one of the two, or name entries by something unique (rdn)"
             keys = ", ".join(self.options.key)
-            raise Rejected(
-                f"{self.url}: {name} exists, and is not this account's by {keys}; rename one of the two, "
-                "or name entries by something unique (rdn)"
-            )
-        if answer.result.code == NO_SUCH_OBJECT:
-            raise Denied(f"{self.url}: {place} does not exist; make it, or mend the options")
-        self._done(answer, f"add of {name}")
-
-    def _settled(self, name: str, account: Account) -> Program[str]:
-        """Learn the remote id of a new entry, and put it into its groups."""
-        answer = yield searching(name, BASE, anything(), self._asked)
-        self.read(answer, name)
-        if not answer.found:
-            raise Denied(
-                f"{self.url}: {name} was added, and cannot be read; let the bind identity read there"
-            )
-        if self.groups:
-            yield from self._join(self.groups, name, account)
-        return self.remote_id(answer.found[0])
-
-    def _adopt(self, entry: Found, wish: Wish) -> Program[str]:
-        has = {name.lower() for name in entry.values.get("objectclass", [])}
-        missing = [name.encode() for name in self.options.object_classes if name.lower().encode() not in has]
-        changes = [Change(ADD, "objectClass", missing)] if missing else []
-        return (yield from self._bring(entry, wish, changes))
+            raise Rejected(f"{self._url}: {name} exists, and is not this account's by {keys}; {cure}")
+        taken = yield from self._bring(entry, wish, self._classes(entry))
+        return self.directory.remote_id(taken)
 
     def update(
         self, remote_id: str, account: Account, changed: frozenset[str], *, enabled: bool | None = None
@@ -225,81 +100,113 @@ class Directory:
         if absent and enabled is False:
             yield from self.delete(remote_id)
             return remote_id
-        entry = None
-        if not remote_id.startswith(NOT_THERE):
-            entry = yield from self._located(remote_id)
+        entry = yield from self.directory.located(remote_id)
         if entry is None and absent:
             return remote_id
         if entry is None:
-            raise Gone(f"{self.url}: there is no entry with {self.anchor} {remote_id} where accounts are")
-        wish = Wish(account, values_of(account, self.fields), changed, enabled)
-        name = yield from self._bring(entry, wish, [])
-        return name if self.anchor == BY_NAME else remote_id
-
-    def _bring(self, entry: Found, wish: Wish, changes: list[Change]) -> Program[str]:
-        """Rename or move, then change, then see to the groups; return the name."""
-        name = yield from self._placed(entry, wish)
-        changes = [*changes, *_changes(entry, name, wish)]
-        if wish.enabled is not None:
-            changes += self.switch.changes(entry.values, enabled=wish.enabled)
-        if changes:
-            self._done((yield modifying(name, changes)), f"change of {name}")
-        if self.groups and (MEMBERSHIPS in wish.changed or name != entry.dn):
-            yield from self._join(self.groups, name, wish.account)
-        return name
-
-    def _placed(self, entry: Found, wish: Wish) -> Program[str]:
-        """Give an entry the name that it should have; return that."""
-        rdn, above = dn.split(entry.dn)
-        step = _step(rdn, wish)
-        parent = None if wish.enabled is None else self.switch.parent(entry.dn, enabled=wish.enabled)
-        if step == rdn and parent is None:
-            return entry.dn
-        name = f"{step},{parent or above}"
-        if self.groups:
-            yield from self.groups.leave(entry.dn, heir=name)
-        answer = yield renaming(entry.dn, step, parent)
-        if answer.result.code == NO_SUCH_OBJECT and parent is not None:
-            raise Denied(f"{self.url}: {entry.dn} cannot be moved: {parent} does not exist; make it")
-        self._done(answer, f"rename of {entry.dn} to {name}")
-        return name
-
-    def _join(self, groups: Groups, name: str, account: Account) -> Program[None]:
-        yield from groups.bring(name, memberships_of(account, self.options.groups))
+            what = f"{self.directory.anchor} {remote_id}"
+            raise Gone(f"{self._url}: there is no entry with {what} where accounts are")
+        if enabled is False:
+            # Before all else, so that no value that is refused keeps somebody enabled.
+            before, entry = entry.dn, (yield from self._off(entry))
+            changed = changed if entry.dn == before else changed | {MEMBERSHIPS}
+        taken = yield from self._bring(entry, self._wish(account, changed, enabled=enabled))
+        return self.directory.remote_id(taken)
 
     def delete(self, remote_id: str) -> Program[None]:
         """Remove the entry; one that is gone is a success. Raises Blocked while others stand below it."""
         if remote_id.startswith(NOT_THERE):
             return
-        entry = yield from self._located(remote_id)
+        if not self.directory.knows(remote_id):
+            cure = "set anchor to what it was when the entry was made"
+            raise Rejected(f"{remote_id} is no {self.directory.anchor}; {cure}")
+        entry = yield from self.directory.located(remote_id)
         if entry is None:
             return
-        if self.groups:
-            yield from self.groups.leave(entry.dn)
+        if self.directory.groups:
+            yield from self.directory.groups.leave(entry.dn)
         answer = yield deleting(entry.dn)
         if answer.result.code == NOT_ALLOWED_ON_NON_LEAF:
             yield from self._blocked(entry.dn)
         if answer.result.code != NO_SUCH_OBJECT:
-            self._done(answer, f"delete of {entry.dn}")
+            self.directory.done(answer, f"delete of {entry.dn}")
+
+    def _wish(self, account: Account, changed: frozenset[str], *, enabled: bool | None) -> Wish:
+        values = values_of(account, self.directory.fields)
+        return Wish(values, memberships_of(account, self.options.groups), changed, enabled)
+
+    def _made(self, name: str, place: str, wish: Wish) -> Program[Found | None]:
+        """Return a new entry, in its groups; None if there is one of this name already."""
+        switch = self.directory.switch.changes({}, enabled=wish.enabled is not False)
+        first = {"objectClass": [one.encode() for one in self.options.object_classes]}
+        answer = yield adding(name, {**first, **wish.values, **{one.name: one.values for one in switch}})
+        if answer.result.code == EXISTS:
+            return None
+        if answer.result.code == NO_SUCH_OBJECT:
+            raise Denied(f"{self._url}: {place} does not exist; make it, or mend the options")
+        self.directory.done(answer, f"add of {name}")
+        entry = yield from self.directory.named(name)
+        if entry is None:
+            cure = "let the bind identity read there"
+            raise Denied(f"{self._url}: {name} was added, and cannot be read; {cure}")
+        if self.directory.groups and wish.memberships:
+            yield from self.directory.groups.bring(name, wish.memberships)
+        return entry
+
+    def _classes(self, entry: Found) -> list[Change]:
+        """Return how an entry that is taken over gets the object classes that it lacks."""
+        has = {one.lower() for one in entry.values.get("objectclass", [])}
+        missing = [one.encode() for one in self.options.object_classes if one.lower().encode() not in has]
+        return [Change(ADD, "objectClass", missing)] if missing else []
+
+    def _off(self, entry: Found) -> Program[Found]:
+        """Disable an entry; return it under the name that it has then."""
+        if changes := self.directory.switch.changes(entry.values, enabled=False):
+            self.directory.done((yield modifying(entry.dn, changes)), f"disabling of {entry.dn}")
+        parent = self.directory.switch.parent(entry.dn, enabled=False)
+        if parent is None:
+            return entry
+        return (yield from self._renamed(entry, dn.split(entry.dn)[0], parent))
+
+    def _bring(self, entry: Found, wish: Wish, changes: Sequence[Change] = ()) -> Program[Found]:
+        """Rename, then change, then see to the groups; return the entry with its name."""
+        old = dn.split(entry.dn)[0]
+        step = _named(old, wish)
+        parent = self.directory.switch.parent(entry.dn, enabled=True) if wish.enabled else None
+        taken = entry
+        if step != old or parent is not None:
+            taken = yield from self._renamed(entry, step, parent)
+        name = taken.dn
+        changes = [*changes, *_changes(entry, name, wish)]
+        if wish.enabled:
+            changes += self.directory.switch.changes(entry.values, enabled=True)
+        if changes:
+            self.directory.done((yield modifying(name, changes)), f"change of {name}")
+        if self.directory.groups and (MEMBERSHIPS in wish.changed or name != entry.dn):
+            yield from self.directory.groups.bring(name, wish.memberships)
+        return taken
+
+    def _renamed(self, entry: Found, step: str, parent: str | None) -> Program[Found]:
+        """Return the entry under its new name; its groups do not know the old one any more."""
+        above = dn.split(entry.dn)[1]
+        name = f"{step},{parent or above}"
+        if self.directory.groups:
+            yield from self.directory.groups.leave(entry.dn, heir=name)
+        answer = yield renaming(entry.dn, step, parent)
+        if answer.result.code == NO_SUCH_OBJECT and parent is not None:
+            raise Denied(f"{self._url}: {entry.dn} cannot be moved: {parent} does not exist; make it")
+        self.directory.done(answer, f"rename of {entry.dn} to {name}")
+        return entry._replace(dn=name)
 
     def _blocked(self, name: str) -> Program[NoReturn]:
         below = yield searching(name, CHILDREN, anything(), [NO_ATTRIBUTES], 10)
         children = [one.dn for one in below.found]
-        raise Blocked(f"{self.url}: {name} has entries below it; move them or remove them", children)
-
-    def read(self, answer: Answer, place: str) -> None:
-        """Raise unless a search went well."""
-        if answer.result.code != 0:
-            raise failure(answer.result.code, answer.result.message, f"{self.url}: search of {place}")
-
-    def _done(self, answer: Answer, what: str) -> None:
-        if answer.result.code != 0:
-            raise refusal(answer.result.code, answer.result.message, f"{self.url}: {what}")
+        raise Blocked(f"{self._url}: {name} has entries below it; move them or remove them", children)
 
 
-def _step(rdn: str, wish: Wish) -> str:
+def _named(rdn: str, wish: Wish) -> str:
     """Return how the entry is named with its new values; it stays named by the attributes that it is named by."""
-    pairs = dn.parse(rdn)[0]
+    pairs = _pairs(rdn)
     now = {name.lower(): wish.values[name] for name in wish.changed & wish.values.keys()}
     step = []
     for kind, value in pairs:
@@ -307,22 +214,35 @@ def _step(rdn: str, wish: Wish) -> str:
         if kind.lower() in now and not texts:
             raise Rejected(f"{rdn} is named by {kind}, which is to be emptied; fill it in its source")
         step.append((kind, texts[0] if texts and value not in texts else value))
-    return rdn if tuple(step) == pairs else dn.step(step)
+    return rdn if tuple(step) == pairs else _step(step)
+
+
+def _step(pairs: Sequence[tuple[str, str]]) -> str:
+    """Return the first step of a name. Raises Rejected if it is longer than a server takes."""
+    step = dn.step(pairs)
+    if len(step.encode()) > MOST_OCTETS:
+        raise Rejected(f"{step[:60]}... is too long for the name of an entry: {MOST_OCTETS} bytes at most")
+    return step
+
+
+def _pairs(step: str) -> tuple[tuple[str, str], ...]:
+    try:
+        return dn.parse(step)[0]
+    except ValueError as error:
+        raise Rejected(f"{error}; the entry of that name has to be renamed by hand") from None
 
 
 def _changes(entry: Found, name: str, wish: Wish) -> list[Change]:
     """Return what is to be replaced; of what the entry is named by, only what the renaming left over."""
-    old, new = (
-        {kind.lower(): value for kind, value in dn.parse(dn.split(one)[0])[0]} for one in (entry.dn, name)
-    )
+    old, new = ({kind.lower(): value for kind, value in _pairs(dn.split(one)[0])} for one in (entry.dn, name))
     found = []
     for attribute in sorted(wish.changed & wish.values.keys()):
         low = attribute.lower()
         if low in new:
             was = old[low].casefold()
-            left = entry.values.get(low, [])
-            left = [text for text in left if text.decode("utf-8", "replace").casefold() != was]
-            if {*left, new[low].encode()} == {*wish.values[attribute]}:
+            texts = entry.values.get(low, [])
+            left = [text for text in texts if text.decode("utf-8", "replace").casefold() != was]
+            if texts and {*left, new[low].encode()} == {*wish.values[attribute]}:
                 continue
         found.append(replaced(attribute, wish.values[attribute]))
     return found

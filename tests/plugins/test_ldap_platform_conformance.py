@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from servers.ldap_platform import FORMER, GROUPS, PPOLICY, UNITS, WRITABLE, entries, ldap_platform
@@ -19,8 +19,8 @@ pytest_plugins = ("servers.fixtures",)
 class OverSlapd(PlatformConformance):
     lists = True
     text_field = "description"
-    options: Mapping[str, Any] = {}
-    lines: list[str] = []
+    options: ClassVar[Mapping[str, Any]] = {}
+    lines: ClassVar[list[str]] = []
 
     @pytest.fixture
     def server(self, start_slapd: StartSlapd, certificate) -> Slapd:
@@ -59,13 +59,13 @@ class TestByAttribute(OverSlapd):
 class TestByPlace(OverSlapd):
     """Disabled entries are moved."""
 
-    options = {"disable": {"base": FORMER}}
+    options: ClassVar = {"disable": {"base": FORMER}}
 
 
 class TestByPolicy(OverSlapd):
     """The permanent lock of OpenLDAP's ppolicy."""
 
-    options = {"disable": "ppolicy"}
+    options: ClassVar = {"disable": "ppolicy"}
 
     @pytest.fixture
     def server(self, start_slapd: StartSlapd, certificate) -> Slapd:
@@ -81,7 +81,7 @@ class TestByPolicy(OverSlapd):
 class TestWithGroups(OverSlapd):
     """The same, with memberships: the groups are made as they are needed."""
 
-    options = {"groups": {"base": GROUPS, "create": True}}
+    options: ClassVar = {"groups": {"base": GROUPS, "create": True}}
 
     def values(self, platform: Platform, number: int) -> dict[str, Value]:
         return {**super().values(platform, number), "memberships": ("everybody", f"desk {number}")}
@@ -98,7 +98,7 @@ class TestWithGroups(OverSlapd):
 class TestActiveDirectory(OverSlapd):
     """objectGUID cannot be made by slapd: here entries are known by their names, and a bit disables them."""
 
-    options = {
+    options: ClassVar = {
         "disable": "ad",
         "anchor": "dn",
         "object_classes": ["top", "person", "organizationalPerson", "inetOrgPerson", "user"],

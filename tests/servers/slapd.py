@@ -224,9 +224,11 @@ class Slapd:
     def start(self) -> None:
         """Start it and wait until it answers; another process may have taken a port meanwhile."""
         for _ in range(5):
+            # The socket comes last: once that answers, this very process has all of its ports.
             urls = [f"{self.url}/", f"{self.ldapi_url}/"]
             if self.certificate:
-                urls.append(f"ldaps://127.0.0.1:{self.tls_port}/")
+                urls.insert(0, f"ldaps://127.0.0.1:{self.tls_port}/")
+            (self.directory / "ldapi").unlink(missing_ok=True)
             log = (self.directory / "slapd.log").open("ab")
             with log:
                 self.process = subprocess.Popen(
@@ -245,12 +247,13 @@ class Slapd:
         assert self.process is not None
         until = time.monotonic() + seconds
         while time.monotonic() < until and self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                time.sleep(0.01)
-            else:
-                return self.process.poll() is None
+            with socket.socket(socket.AF_UNIX) as probe:
+                try:
+                    probe.connect(str(self.directory / "ldapi"))
+                except OSError:
+                    time.sleep(0.01)
+                else:
+                    return True
         return False
 
     def stop(self, number: int = signal.SIGTERM) -> None:
