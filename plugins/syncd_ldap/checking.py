@@ -51,6 +51,8 @@ def checked(conversation: Conversation, directory: Directory) -> Iterator[str]:
     if problems:
         raise Denied(f"{session.url}: {'; '.join(problems)}")
     yield f"{len(options.attributes)} attributes and {len(options.object_classes)} object classes are in the schema"
+    if directory.switch.asked == ["pwdAccountLockedTime"]:
+        yield "pwdAccountLockedTime locks nobody out unless the password policy says pwdLockout: TRUE"
     yield "whether they may be written is only known once something is written"
 
 

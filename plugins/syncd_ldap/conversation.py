@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from socket import IPPROTO_TCP, TCP_NODELAY
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from syncd import ConnectorError, Unavailable
@@ -78,6 +79,8 @@ class Conversation:
         self.session = session
         self.lost = False
         self._width = width
+        # Otherwise a request stays in the kernel while an earlier one is not answered.
+        session.socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         self._running: dict[int, _Slot[Any]] = {}
         self._outgoing: list[bytes] = []
         self._data = b""

@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import pytest
-from servers.ldap_platform import FORMER, GROUPS, PPOLICY, UNITS, WRITABLE, entries, ldap_platform
-from servers.slapd import PEOPLE, Slapd, StartSlapd, free_port, record
+from servers.certificates import Certificate
+from servers.ldap_platform import (
+    FORMER,
+    GROUPS,
+    LOCK,
+    LOCKING,
+    PPOLICY,
+    UNITS,
+    WRITABLE,
+    entries,
+    group,
+    ldap_platform,
+)
+from servers.slapd import MISSING, PEOPLE, Slapd, free_port
 
 from syncd import Platform, Value
 from syncd.testing import PlatformConformance
 from syncd_ldap.platform import LdapPlatform
+from syncd_ldap.platformoptions import PERSON
 
 pytest_plugins = ("servers.fixtures",)
 
 
 class OverSlapd(PlatformConformance):
+    """One slapd for all tests of a class; everybody is deleted between two of them."""
+
     lists = True
     text_field = "description"
     options: ClassVar[Mapping[str, Any]] = {}
-    lines: ClassVar[list[str]] = []
+    directory: ClassVar[Mapping[str, Any]] = {}
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def running(cls, tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> Iterator[Slapd]:
+        if MISSING:
+            pytest.skip(MISSING)
+        told = {"entries": UNITS, "tls": certificate, "access": WRITABLE} | cls.directory
+        with Slapd(tmp_path_factory.mktemp("kit"), **told) as server:
+            yield server
 
     @pytest.fixture
-    def server(self, start_slapd: StartSlapd, certificate) -> Slapd:
-        return start_slapd(UNITS, tls=certificate, access=WRITABLE, lines=self.lines)
+    def server(self, running: Slapd) -> Slapd:
+        people = [name for base in (PEOPLE, FORMER) for name in entries(running, base, "1.1")]
+        if people:
+            running.delete(*people)
+        return running
 
     @pytest.fixture
     def platform(self, server: Slapd) -> LdapPlatform:
         return ldap_platform(server, **self.options)
 
     @pytest.fixture
-    def unreachable(self, server: Slapd) -> LdapPlatform:
-        return ldap_platform(server, url=[f"ldaps://localhost:{free_port()}"])
+    def unreachable(self) -> LdapPlatform:
+        return ldap_platform(f"ldap://127.0.0.1:{free_port()}")
 
     @pytest.fixture
     def denied(self, server: Slapd) -> LdapPlatform:
@@ -66,44 +93,23 @@ class TestByPolicy(OverSlapd):
     """The permanent lock of OpenLDAP's ppolicy."""
 
     options: ClassVar = {"disable": "ppolicy"}
-
-    @pytest.fixture
-    def server(self, start_slapd: StartSlapd, certificate) -> Slapd:
-        return start_slapd(
-            UNITS,
-            tls=certificate,
-            access=WRITABLE,
-            lines=PPOLICY,
-            limits=["limits * size=unlimited", "overlay ppolicy"],
-        )
+    directory: ClassVar = {"entries": [*UNITS, LOCK], "lines": PPOLICY, "limits": LOCKING}
 
 
 class TestWithGroups(OverSlapd):
-    """The same, with memberships: the groups are made as they are needed."""
+    """The same, with memberships."""
 
-    options: ClassVar = {"groups": {"base": GROUPS, "create": True}}
+    options: ClassVar = {"groups": {"base": GROUPS}}
+    directory: ClassVar = {
+        "entries": [*UNITS, *(group(name) for name in ("everybody", *(f"desk {n}" for n in range(1, 10))))]
+    }
 
     def values(self, platform: Platform, number: int) -> dict[str, Value]:
         return {**super().values(platform, number), "memberships": ("everybody", f"desk {number}")}
 
-    @pytest.fixture
-    def server(self, start_slapd: StartSlapd, certificate) -> Slapd:
-        groups = [
-            record(f"cn={name},{GROUPS}", objectClass="groupOfNames", cn=name, member=f"cn=nobody,{GROUPS}")
-            for name in ("everybody", *(f"desk {number}" for number in range(1, 10)))
-        ]
-        return start_slapd([*UNITS, *groups], tls=certificate, access=WRITABLE)
-
 
 class TestActiveDirectory(OverSlapd):
-    """objectGUID cannot be made by slapd: here entries are known by their names, and a bit disables them."""
+    """slapd makes no objectGUID: here entries are known by their names, and a bit disables them."""
 
-    options: ClassVar = {
-        "disable": "ad",
-        "anchor": "dn",
-        "object_classes": ["top", "person", "organizationalPerson", "inetOrgPerson", "user"],
-    }
-
-    @pytest.fixture
-    def server(self, start_slapd: StartSlapd, certificate) -> Slapd:
-        return start_slapd(UNITS, tls=certificate, access=WRITABLE, active_directory=True)
+    options: ClassVar = {"disable": "ad", "anchor": "dn", "object_classes": [*PERSON, "user"]}
+    directory: ClassVar = {"active_directory": True}

@@ -9,6 +9,7 @@ from typing import Any
 
 from syncd import Account, Context, Delivery, Outcome, Value
 from syncd.testing import Line, RecordingLog
+from syncd_ldap.dn import escape
 from syncd_ldap.platform import LdapPlatform
 
 from .slapd import MODULES, PASSWORD, PEOPLE, READER, SUFFIX, Slapd, record
@@ -32,7 +33,22 @@ WRITABLE = (
     f"access to attrs=userPassword by dn.exact={READER} write by anonymous auth",
     f"access to * by dn.exact={READER} write by * read",
 )
+POLICY = f"cn=policy,{SUFFIX}"
+LOCK = record(
+    POLICY,
+    objectClass=["device", "pwdPolicy"],
+    cn="policy",
+    pwdAttribute="userPassword",
+    pwdLockout="TRUE",
+)
+LOCKING = ["limits * size=unlimited", "overlay ppolicy", f'ppolicy_default "{POLICY}"']
 PPOLICY = [f"modulepath {MODULES}", "moduleload ppolicy"] if MODULES.is_dir() else []
+
+
+def group(name: str, *members: str, base: str = GROUPS) -> str:
+    """Return the LDIF of a group; without members it has one who does not exist."""
+    values = {"objectClass": "groupOfNames", "cn": name, "member": members or (f"cn=nobody,{GROUPS}",)}
+    return record(f"cn={escape(name)},{base}", **values)
 
 
 def ldap_platform(server: Slapd | str, *, secret: str = PASSWORD, **options: Any) -> LdapPlatform:
