@@ -56,7 +56,7 @@ def of_source(document: Document, vocabulary: Vocabulary) -> Side:
 def of_platform(document: Document, vocabulary: Vocabulary, fields: Mapping[str, Any] | None) -> Side:
     """Return the sides of ``[platform.NAME.map]``: fields are filled from account attributes.
 
-    How long a field may be is judged with the finished account, not here. ``fields`` is None where the platform's fields are known only once it runs.
+    How long a field may be is judged with the finished account, not here. ``fields`` is None where they cannot be known, as the platform's options are wrong.
     """
 
     def shape(path: KeyPath, name: str) -> Shape | None:

@@ -63,10 +63,9 @@ def _platform(draft: Draft, path: KeyPath, parts: Parts) -> PlatformSettings:
     table = checked(draft.document, PlatformTable, parts.engine, path)
     draft.effective.note(path, parts.engine, table)
     options = options_of(draft, path, parts, kind, PLATFORM_KEYS)
-    fields = getattr(kind, "fields", None)
-    declared = fields if isinstance(fields, Mapping) and fields else None
-    side = of_platform(draft.document, draft.vocabulary, declared)
-    for name, field in _fields_of(kind, str(path[1]), options).items():
+    fields = _fields_of(kind, str(path[1]), options)
+    side = of_platform(draft.document, draft.vocabulary, fields or None)
+    for name, field in fields.items():
         if (
             name not in table.map
             and field.attribute not in draft.vocabulary

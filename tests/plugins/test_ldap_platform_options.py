@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from ldap3.core.results import RESULT_CODES
 from pydantic import ValidationError
 from servers.ldap_platform import ATTRIBUTES, account, ldap_platform
 
-from syncd import ConnectorError, Denied, Field, Gone, Rejected, Unavailable
+from syncd import ConfigError, ConnectorError, Denied, Field, Gone, Rejected, Unavailable
+from syncd.config import Catalog, load
+from syncd.plugins import load as load_plugins
 from syncd_ldap import failures
 from syncd_ldap.options import Options, ServerOptions
 from syncd_ldap.platformoptions import SWITCHES, PlatformOptions
@@ -131,6 +134,35 @@ def test_disabled_entries_are_looked_for_where_they_are_moved_to() -> None:
 
     assert ["ou=people,dc=example"] == inside.places
     assert ["ou=people,dc=example", "ou=former,dc=example"] == outside.places
+
+
+CONFIGURATION = """
+[enterprise.acme]
+[platform.staff]
+type = "ldap"
+url = ["ldaps://ds1.example"]
+base = "ou=people,dc=example"
+attributes = ["uid"]
+disable = "ad"
+[platform.staff.map]
+uid = "login"
+userPassword = "description"
+"""
+
+
+def test_a_password_cannot_be_mapped(tmp_path: Path) -> None:
+    """What is no field of the platform is an error of the configuration, with its line."""
+    file = tmp_path / "syncd.toml"
+    file.touch(0o600)
+    file.write_text(CONFIGURATION)
+    plugins = load_plugins({"ldap"}, ())
+    catalog = Catalog(sources=plugins.sources, platforms=plugins.platforms, transforms={}, rules={})
+    with pytest.raises(ConfigError) as caught:
+        load([file], catalog, {})
+
+    assert [
+        f"{file}:11: platform.staff.map.userPassword: there is no field 'userPassword'; there is uid"
+    ] == list(caught.value.problems)
 
 
 def test_the_fields_are_the_attributes() -> None:
