@@ -260,10 +260,11 @@ def test_finding_the_plugin_imports_neither_ldap3_nor_pydantic() -> None:
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
 
 
-def test_the_plugin_registers_the_word_ldap() -> None:
+def test_the_plugin_registers_the_word_ldap_for_a_source_and_a_platform() -> None:
     import syncd_ldap
+    from syncd_ldap.platform import LdapPlatform
     from syncd_ldap.source import LdapSource
 
-    found = {}
-    syncd_ldap.register_connectors(found.__setitem__)
-    assert {"ldap": LdapSource} == found
+    found = []
+    syncd_ldap.register_connectors(lambda word, kind: found.append((word, kind)))
+    assert [("ldap", LdapSource), ("ldap", LdapPlatform)] == found
