@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from syncd import Denied
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .adapter import Session
     from .options import ServerOptions
 
-ANCHORS = {"ad": "objectGUID", "389": "nsUniqueId", "other": "entryUUID"}
+ANCHORS = {"ad": "objectGUID", "389": "nsUniqueId", "openldap": "entryUUID", "other": "entryUUID"}
 
 
 def session_of(options: ServerOptions, anchor: str, context: Context) -> tuple[Session, str]:
@@ -33,10 +33,10 @@ def session_of(options: ServerOptions, anchor: str, context: Context) -> tuple[S
 
 def _password(options: ServerOptions, context: Context) -> str | None:
     bind = options.bind
-    if bind is None:
+    if bind is None or bind.password is None:
         return None
-    password: Any = context.secret(bind.password)
+    password = context.secret(bind.password)
     if not password:
         # RFC 4513, section 5.1.2: a server takes a bind without a password for an anonymous one.
         raise Denied(f"the password of {bind.dn} is empty; leave bind out to ask as nobody")
-    return str(password)
+    return password

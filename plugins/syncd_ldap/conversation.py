@@ -16,13 +16,12 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 from syncd import ConnectorError, Unavailable
 
 from .adapter import Session
+from .reader import CHUNK, MESSAGE_LIMIT
 from .wire import (
-    CHUNK,
     DONE,
     ENTRY,
     EXTENDED,
     INTERMEDIATE,
-    MESSAGE_LIMIT,
     REFERENCE,
     Malformed,
     Result,

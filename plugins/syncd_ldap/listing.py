@@ -12,8 +12,9 @@ from .directory import Directory
 from .options import Options, ServerOptions
 from .paging import Reading
 from .platformoptions import BY_NAME
+from .reader import Page
 from .values import digest
-from .wire import Malformed, Page
+from .wire import Malformed
 
 _SHARED = (*ServerOptions.model_fields, "filter", "page_size", "deadline", "max_entries")
 

@@ -7,17 +7,16 @@ from contextlib import closing
 from hashlib import blake2b
 from typing import TYPE_CHECKING, ClassVar
 
-from syncd import Checkpoint, ConfigError, Context, Denied, Entry, Present, Problem, Removed, Source
+from syncd import Checkpoint, ConfigError, Context, Entry, Present, Problem, Removed, Source
 
 from . import options as settings
+from .connecting import session_of
 from .cursors import Cursor, parse, require
 from .entries import Shape, Yielded
 
 if TYPE_CHECKING:
     from .adapter import Session
     from .paging import Reading
-
-ANCHORS = {"ad": "objectGUID", "389": "nsUniqueId", "openldap": "entryUUID", "other": "entryUUID"}
 
 
 class LdapSource(Source):
@@ -173,17 +172,8 @@ class LdapSource(Source):
 
     def _connected(self, *urls: str) -> Session:
         """Return a session with one of ``urls``, those of the options if there are none."""
-        from .adapter import connect
-
         options = self.options.model_copy(update={"url": [*urls]}) if urls else self.options
-        session = connect(options, self._password(), self.context.log)
-        if self.options.anchor == "auto":
-            if session.root.kind == "unknown":
-                session.close()
-                raise Denied(
-                    f"{session.url}: its root DSE cannot be read, so set anchor to the attribute's name"
-                )
-            self._anchor = ANCHORS[session.root.kind]
+        session, self._anchor = session_of(options, options.anchor, self.context)
         return session
 
     def _opened(self) -> Session:
@@ -197,16 +187,6 @@ class LdapSource(Source):
             if self.options.bind and self.options.bind.dn is None:
                 self._bound = binding.principal()
         return self._session
-
-    def _password(self) -> str | None:
-        bind = self.options.bind
-        if bind is None or bind.password is None:
-            return None
-        password = self.context.secret(bind.password)
-        if not password:
-            # RFC 4513, section 5.1.2: a server takes a bind without a password for an anonymous one.
-            raise Denied(f"the password of {bind.dn} is empty; leave bind out to ask as nobody")
-        return password
 
     def _shape(self, session: Session) -> Shape:
         map_disabled = self.options.disabled == "map" and session.root.kind == "ad"
