@@ -16,7 +16,7 @@ from .groups import NO_SUCH_OBJECT, Groups
 from .platformoptions import BY_NAME, PlatformOptions
 from .requests import BASE, SUBTREE, all_of, any_of, anything, compiled, equal, searching
 from .switching import Switch
-from .values import values_of
+from .values import Values, values_of
 
 SIZE_LIMIT_EXCEEDED = 4
 
@@ -33,11 +33,20 @@ class Directory:
         self.anchor = anchor
         self.switch = Switch(options.disable, options.base)
         # Active Directory keeps members as links to entries, whatever these are called by now (a vendor's rule).
-        follow = session.root.kind == "ad"
-        self.groups = Groups(options.groups, self.url, follow=follow) if options.groups else None
+        self._ad = session.root.kind == "ad"
+        self.groups = Groups(options.groups, self.url, follow=self._ad) if options.groups else None
         self._filter = compiled(options.filter)
         asked = [options.rdn, "objectClass", *self.switch.asked]
         self._asked = asked if anchor == BY_NAME else [anchor, *asked]
+
+    def values_of(self, account: Account) -> Values:
+        """Return what the entry is to hold. Raises Rejected for what this kind of server cannot hold."""
+        values = values_of(account, self.fields)
+        for name, texts in values.items():
+            if self._ad and any(b"\0" in text for text in texts):
+                # It would be cut off there, without a word.
+                raise Rejected(f"account {account.key}: {name} holds a NUL; correct it in its source")
+        return values
 
     def find(self, account: Account) -> Program[str | None]:
         """Return the remote id of the account's entry. Raises Rejected where there are two."""
@@ -49,7 +58,7 @@ class Directory:
 
         An entry with another value of an earlier key is somebody else's.
         """
-        values = values_of(account, self.fields)
+        values = self.values_of(account)
         tried: list[str] = []
         for name in self.options.key:
             if not values[name]:

@@ -12,7 +12,8 @@ Rdn: TypeAlias = frozenset[tuple[str, str]]
 _TYPE = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)*)\s*=[ ]*")
 _VALUE = re.compile(r'((?:\\[0-9A-Fa-f]{2})+)|\\([ "#+,;<=>\\])|([^\\,+"<>;\x00])')
 _FIRST = re.compile(r"(?:\\.|[^\\,])*", re.DOTALL)
-_SPECIAL = frozenset('"+,;<>\\')
+_SPECIAL = frozenset('"+,;<=>\\')
+"""What is escaped; ``=`` need not be (RFC 4514), but Samba takes a name with a bare one for none."""
 
 
 def parse(name: str) -> tuple[tuple[tuple[str, str], ...], ...]:

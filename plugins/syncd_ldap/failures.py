@@ -145,6 +145,7 @@ _LOGON = {
 
 _ATTRIBUTE = (
     re.compile(r"\bAtt [0-9a-f]+ \(([\w-]+)\)"),  # Active Directory: Att 9004e (sn):len 140
+    re.compile(r"SINGLE-VALUE attribute ([\w-]+)"),  # Samba
     re.compile(r"(?:requires|naming) attribute '([^']+)'"),  # OpenLDAP, objectClassViolation, namingViolation
     re.compile(r"[Aa]ttribute ['\"]([^'\"]+)['\"]"),  # OpenLDAP, 389: attribute "x" not allowed
     re.compile(r"^([A-Za-z][\w-]*(?:;[\w-]+)*): "),  # OpenLDAP: mail: value #0 invalid per syntax

@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 from syncd import Account, Blocked, Delivery, Denied, Gone, Rejected
 
 from . import dn
-from .conversation import Found, Program
+from .conversation import Answer, Found, Program
 from .directory import Directory
 from .groups import EXISTS, NO_SUCH_OBJECT
 from .platformoptions import MEMBERSHIPS
@@ -29,7 +29,7 @@ from .requests import (
     replaced,
     searching,
 )
-from .values import Values, memberships_of, values_of
+from .values import Values, memberships_of
 
 NOT_ALLOWED_ON_NON_LEAF = 66
 MOST_OCTETS = 480
@@ -78,14 +78,13 @@ class Writing:
             rdn = self.options.rdn
             place = self.directory.switch.birthplace(enabled=account.enabled)
             name = f"{_step([(rdn, wish.values[rdn][0].decode())])},{place}"
-            made = yield from self._made(name, place, wish)
-            if made is not None:
-                return self.directory.remote_id(made)
-            entry = yield from self.directory.sought(account)
+            answer = yield self._adding(name, wish)
+            if answer.result.code == EXISTS:
+                # Somebody was quicker; or it is a name (in Active Directory a logon name, too) of somebody else.
+                entry = yield from self.directory.sought(account)
         if entry is None:
-            cure = "rename one of the two, or name entries by something unique (rdn)"
-            keys = ", ".join(self.options.key)
-            raise Rejected(f"{self._url}: {name} exists, and is not this account's by {keys}; {cure}")
+            made = yield from self._made(answer, name, place, wish)
+            return self.directory.remote_id(made)
         taken = yield from self._bring(entry, wish, self._classes(entry))
         return self.directory.remote_id(taken)
 
@@ -132,19 +131,21 @@ class Writing:
             self.directory.done(answer, f"delete of {entry.dn}")
 
     def _wish(self, account: Account, changed: frozenset[str], *, enabled: bool | None) -> Wish:
-        values = values_of(account, self.directory.fields)
+        values = self.directory.values_of(account)
         return Wish(values, memberships_of(account, self.options.groups), changed, enabled)
 
-    def _made(self, name: str, place: str, wish: Wish) -> Program[Found | None]:
-        """Return a new entry, in its groups; None if there is one of this name already."""
+    def _adding(self, name: str, wish: Wish) -> bytes:
+        """Return the request for a new entry."""
         switch = self.directory.switch.changes({}, enabled=wish.enabled is not False)
         first = {"objectClass": [one.encode() for one in self.options.object_classes]}
-        answer = yield adding(name, {**first, **wish.values, **{one.name: one.values for one in switch}})
-        if answer.result.code == EXISTS:
-            return None
+        return adding(name, {**first, **wish.values, **{one.name: one.values for one in switch}})
+
+    def _made(self, answer: Answer, name: str, place: str, wish: Wish) -> Program[Found]:
+        """Return a new entry, in its groups. Raises Rejected, Denied or Unavailable if it was not made."""
         if answer.result.code == NO_SUCH_OBJECT:
             raise Denied(f"{self._url}: {place} does not exist; make it, or mend the options")
-        self.directory.done(answer, f"add of {name}")
+        keys = ", ".join(self.options.key)
+        self.directory.done(answer, f"add of {name} (where nobody has the account's {keys})")
         entry = yield from self.directory.named(name)
         if entry is None:
             cure = "let the bind identity read there"

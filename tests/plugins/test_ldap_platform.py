@@ -26,6 +26,7 @@ from servers.slapd import (
     ADMIN,
     MISSING,
     PASSWORD,
+    PEOPLE,
     READER,
     SUFFIX,
     Slapd,
@@ -50,8 +51,8 @@ CLASSES = sorted(PERSON)
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slapd]:
     if MISSING:
         pytest.skip(MISSING)
-    told = {"access": WRITABLE, "lines": PPOLICY, "limits": LOCKING, "active_directory": True}
-    with Slapd(tmp_path_factory.mktemp("platform"), [LOCK], **told) as running:
+    directory = tmp_path_factory.mktemp("platform")
+    with Slapd(directory, [LOCK], access=WRITABLE, lines=PPOLICY, limits=LOCKING) as running:
         yield running
 
 
@@ -69,8 +70,7 @@ def make(server: Slapd, base: str) -> Iterator[Make]:
     made: list[LdapPlatform] = []
 
     def platform(**options: Any) -> LdapPlatform:
-        # entryUUID, although the root DSE of this server looks like that of Active Directory.
-        made.append(ldap_platform(server, **{"base": base, "anchor": "entryUUID"} | options))
+        made.append(ldap_platform(server, **{"base": base} | options))
         made[-1].open()
         return made[-1]
 
@@ -147,7 +147,9 @@ def test_a_name_that_somebody_else_has_is_not_taken(server: Slapd, base: str, ma
     """Here people are named by what two of them may share."""
     platform = make(rdn="cn", key=["uid"])
     done(platform, "add", account(1, cn="Anna"))
-    with pytest.raises(Rejected, match=f"cn=Anna,{base} exists, and is not this account's by uid"):
+    with pytest.raises(
+        Rejected, match=rf"add of cn=Anna,{base} \(where nobody has the account's uid\): entryAlreadyExists"
+    ):
         done(platform, "add", account(2, cn="Anna"))
     second = done(platform, "add", account(2, cn="Berta"))
     with pytest.raises(Rejected, match=f"cn=Berta,{base} to cn=Anna,{base}: entryAlreadyExists"):
@@ -173,7 +175,10 @@ def test_the_first_key_decides(server: Slapd, base: str, make: Make) -> None:
     assert platform.find(account(1))
     assert platform.find(account(9, employeeNumber="3"))
     assert platform.find(account(2, employeeNumber="2")) is None
-    with pytest.raises(Rejected, match=f"uid=u2,{base} exists"):
+    with pytest.raises(
+        Rejected,
+        match=rf"add of uid=u2,{base} \(where nobody has the account's employeeNumber, uid\): entryAlready",
+    ):
         done(platform, "add", account(2, employeeNumber="2"))
 
 
@@ -426,25 +431,28 @@ def test_a_lock_of_the_servers_own_is_no_disabling(server: Slapd, base: str, mak
     assert [(remote_id, platform.fingerprint(account(1)))] == list(platform.list())
 
 
-def test_in_active_directory_one_bit_disables_and_the_others_stay(
-    server: Slapd, base: str, make: Make
-) -> None:
-    platform = make(disable="ad", object_classes=[*PERSON, "user"])
+def test_in_active_directory_one_bit_disables_and_the_others_stay(start_slapd: StartSlapd) -> None:
+    server = start_slapd(access=WRITABLE, active_directory=True)
+    platform = ldap_platform(server, disable="ad", object_classes=[*PERSON, "user"], anchor="entryUUID")
     remote_id = done(platform, "add", account(1))
 
     def control() -> list[str]:
-        return only(server, base, "userAccountControl")[1]["userAccountControl"]
+        return only(server, PEOPLE, "userAccountControl")[1]["userAccountControl"]
 
     assert ["512"] == control()
     server.modify(
-        f"dn: uid=u1,{base}\nchangetype: modify\nreplace: userAccountControl\nuserAccountControl: 66048\n"
+        f"dn: uid=u1,{PEOPLE}\nchangetype: modify\nreplace: userAccountControl\nuserAccountControl: 66048\n"
     )
     done(platform, "disable", account(1, enabled=False), remote_id)
     assert ["66050"] == control()
     done(platform, "enable", account(1), remote_id)
     assert ["66048"] == control()
+    with pytest.raises(Rejected, match="description holds a NUL"):
+        done(platform, "update", account(1, description="a\0b"), remote_id)
+    platform.delete(remote_id)
     done(platform, "add", account(2, enabled=False))
-    assert ["514"] == entries(server, base, "userAccountControl")[f"uid=u2,{base}"]["userAccountControl"]
+    assert ["514"] == control()
+    platform.close()
 
 
 def test_an_attribute_may_have_a_value_for_each_state(server: Slapd, base: str, make: Make) -> None:
@@ -588,7 +596,7 @@ def test_the_list_is_whole_or_fails(server: Slapd, base: str, make: Make, start_
 def test_a_check_says_who_asks_whom(server: Slapd, make: Make) -> None:
     told = "\n".join(make().check())
 
-    assert f"{server.url}: Active Directory; entries are known by entryUUID" in told
+    assert f"{server.url}: OpenLDAP; entries are known by entryUUID" in told
     assert f"bound as {READER}, whom the server calls dn:{READER}" in told
     assert "5 attributes and 4 object classes are in the schema" in told
 

@@ -231,6 +231,12 @@ def test_every_result_code_has_a_meaning() -> None:
         ),
         (65, "object class 'person' requires attribute 'sn'", Rejected, "objectClassViolation at sn (65)"),
         (65, 'missing attribute "sn" required by object class "person"', Rejected, "at sn (65)"),
+        (
+            19,
+            "0000202F: SINGLE-VALUE attribute info on CN=a specified more than once",
+            Rejected,
+            "at info (19)",
+        ),
         (65, "attribute 'badge' not allowed", Rejected, "at badge (65)"),
         (
             64,
