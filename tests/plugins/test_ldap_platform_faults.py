@@ -210,6 +210,16 @@ class _Breaking(Scripted):
                     pass
 
 
+def test_who_waits_for_another_of_the_same_key_when_the_connection_breaks_was_not_begun(speak) -> None:
+    platform = speak(lambda *_: NOTICE, in_flight=4)
+    same = [Delivery(n, "add", 1, None, account(1, key=str(n))) for n in range(3)]
+    found = list(platform.deliver(same))
+
+    assert [Unavailable, Unavailable] == kinds(found)
+    assert "may have been done" in str(found[0].error)
+    assert "nothing was asked" in str(found[1].error)
+
+
 def test_a_server_that_says_nothing_is_given_up(speak) -> None:
     found = adds(speak(lambda *_: b"", in_flight=4), 10)
 
