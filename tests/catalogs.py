@@ -1,6 +1,6 @@
 """For the tests of the configuration: a catalog of stand-in plugins with nothing behind their options."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr, model_validator
@@ -87,9 +87,20 @@ class File(Platform):
         columns: list[str] = []
 
 
+class Tree(Platform):
+    """Like the LDAP platform: it takes any option, and its fields depend on them."""
+
+    class Options(BaseModel, extra="allow"):
+        attributes: dict[str, Any] = {}
+
+    def __init__(self, options, context):
+        super().__init__(options, context)
+        self.fields = {name: syncd.Field("description") for name in (*options.attributes, "memberships")}
+
+
 CATALOG = Catalog(
     sources={"ldap": Directory, "csv": Table, "pbx-node": Node, "greedy": Greedy},
-    platforms={"asterisk": Exchange, "csv": File},
+    platforms={"asterisk": Exchange, "csv": File, "ldap": Tree},
     transforms=TRANSFORMS,
     rules=RULES,
 )

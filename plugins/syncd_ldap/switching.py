@@ -48,6 +48,13 @@ class Switch:
             wanted = [text.encode()] if text is not None else []
         return [] if wanted == now else [replaced(one.attribute, wanted)]
 
+    def first(self, *, enabled: bool) -> list[Change]:
+        """Return what a new entry gets. Where a bit disables, it is disabled before it is enabled.
+
+        Active Directory enables no account without a password (a vendor's rule): so there is one to give it to.
+        """
+        return self.changes({}, enabled=enabled and self.options.bit is None)
+
     def parent(self, name: str, *, enabled: bool) -> str | None:
         """Return where the entry ``name`` has to be moved to, None if it stands where it belongs."""
         if self.options.base is None or dn.within(name, self.options.base) is not enabled:

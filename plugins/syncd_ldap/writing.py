@@ -136,7 +136,7 @@ class Writing:
 
     def _adding(self, name: str, wish: Wish) -> bytes:
         """Return the request for a new entry."""
-        switch = self.directory.switch.changes({}, enabled=wish.enabled is not False)
+        switch = self.directory.switch.first(enabled=bool(wish.enabled))
         first = {"objectClass": [one.encode() for one in self.options.object_classes]}
         return adding(name, {**first, **wish.values, **{one.name: one.values for one in switch}})
 
@@ -144,14 +144,16 @@ class Writing:
         """Return a new entry, in its groups. Raises Rejected, Denied or Unavailable if it was not made."""
         if answer.result.code == NO_SUCH_OBJECT:
             raise Denied(f"{self._url}: {place} does not exist; make it, or mend the options")
-        keys = ", ".join(self.options.key)
-        self.directory.done(answer, f"add of {name} (where nobody has the account's {keys})")
+        found_by = f" (where nobody has the account's {', '.join(self.options.key)})"
+        self.directory.done(answer, f"add of {name}{found_by if answer.result.code == EXISTS else ''}")
         entry = yield from self.directory.named(name)
         if entry is None:
             cure = "let the bind identity read there"
             raise Denied(f"{self._url}: {name} was added, and cannot be read; {cure}")
         if self.directory.groups and wish.memberships:
             yield from self.directory.groups.bring(name, wish.memberships)
+        if wish.enabled and (changes := self.directory.switch.changes(entry.values, enabled=True)):
+            self.directory.done((yield modifying(name, changes)), f"enabling of {name}")
         return entry
 
     def _classes(self, entry: Found) -> list[Change]:

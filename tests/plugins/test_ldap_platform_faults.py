@@ -17,6 +17,7 @@ from servers.spoilers import Listener, Proxy
 
 from syncd import ConnectorError, Delivery, Denied, Gone, Outcome, Rejected, Unavailable
 from syncd_ldap.platform import LdapPlatform
+from syncd_ldap.platformoptions import PERSON
 from syncd_ldap.wire import children
 
 pytest_plugins = ("servers.fixtures",)
@@ -247,6 +248,36 @@ def test_a_result_of_one_add_is_the_outcome_of_that_add(speak, code: int, kind: 
     found = list(speak(third).deliver(_counted([], 6)))
 
     assert [None, None, None, kind, None, None] == kinds(found)
+
+
+def test_an_account_that_active_directory_does_not_enable_is_there_to_get_a_password(speak) -> None:
+    """It refuses to enable an account without one; by then the entry is made, and the next try finds it."""
+    there: list[bytes] = []
+
+    def domain(number: int, kind: int, request: bytes) -> bytes:
+        if kind == MODIFY:
+            return fine(
+                number, kind, 53, "0000052D: SvcErr: DSID-031A1261, problem 5003 (WILL_NOT_PERFORM), data 0"
+            )
+        if kind == ADD:
+            there.append(request)
+            return fine(number, kind)
+        values = {
+            "entryUUID": ["x"],
+            "uid": ["u1"],
+            "userAccountControl": ["514"],
+            "objectClass": list(PERSON),
+        }
+        return (entry(number, f"uid=u1,{PEOPLE}", values) if there else b"") + fine(number, kind)
+
+    platform = speak(domain, disable="ad")
+    for _ in range(2):
+        found = outcome(platform, "add", account(1))
+        assert isinstance(found.error, Rejected)
+        assert "Active Directory enables no account without a password: set one there" in str(found.error)
+
+    assert 1 == len(there)
+    assert b"514" in there[0]
 
 
 def test_an_update_of_what_vanishes_meanwhile_is_gone(speak) -> None:
