@@ -112,13 +112,16 @@ class SyncRepl:
 
     def _refuse_moves(self, mark: Mark) -> None:
         """Raise CursorExpired if a container was renamed or moved: those below it did not change themselves."""
-        times = {csn.split("#")[2]: csn for csns in mark.values() for csn in csns}
-        oldest = min(times.values())
-        text = f"(&(entryCSN>={oldest})(hasSubordinates=TRUE))"
-        for context in witnesses.contexts_of(mark, self.session.root.contexts):
+        contexts = self.session.root.contexts
+        for context, csns in {
+            witnesses.context_of(base, contexts) or base: mark[base] for base in mark
+        }.items():
+            seen = {_provider(csn): csn for csn in csns}
+            oldest = min(csns)
+            text = f"(&(entryCSN>={oldest})(hasSubordinates=TRUE))"
             for name, values in witnesses.found(self.reading, context, text, "entryCSN", "createTimestamp"):
                 csn = values.get("entrycsn", "")
-                if csn > times.get(csn.split("#")[2:3][0] if csn.count("#") > 1 else "", ""):
+                if csn > seen.get(_provider(csn), ""):
                     witnesses.refuse(name, values.get("createtimestamp", ""), oldest)
 
     def _told(self, base: str, csns: list[str]) -> Iterator[Told]:
@@ -178,6 +181,11 @@ def _information(answer: bytes) -> Told:
     anchors = tuple(_uuid(one) for kind, values in fields if kind == 0x31 for _, one in children(values))
     deletes = any(kind == 0x01 and value != b"\x00" for kind, value in fields)
     return Told(removed=anchors) if deletes else Told(present=anchors)
+
+
+def _provider(csn: str) -> str:
+    """Return which of several providers has given a CSN: its third part."""
+    return csn.split("#")[2] if csn.count("#") > 1 else ""
 
 
 def _uuid(raw: bytes) -> str:
