@@ -73,8 +73,12 @@ class Proxy(Listener):
         super().__init__()
 
     def serve(self, client: socket.socket) -> None:
-        """Connect one client with the target."""
-        server = socket.create_connection(("127.0.0.1", self.target))
+        """Connect one client with the target; where nobody listens there any more, hang up."""
+        try:
+            server = socket.create_connection(("127.0.0.1", self.target))
+        except OSError:
+            client.close()
+            return
         self._sockets.append(server)
         self._run(self._answers, server, client)
         with suppress(OSError):
