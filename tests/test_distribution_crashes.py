@@ -9,6 +9,7 @@ import time
 import tracemalloc
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.distribution import retry, seed
-from syncd.errors import Denied, Gone, StoreError, Unavailable
+from syncd.errors import Denied, Gone, Rejected, StoreError, Unavailable
 from syncd.model import Account
 from syncd.store.database import Database
 from syncd.store.remotes import Intent, intend
@@ -39,10 +40,22 @@ def desk():
     return Desk()
 
 
-def intended(company, account, action, remote_id=None):
+def intended(company, account, action, remote_id=None, sent=None):
     """Write down an intent as a process does that is killed before it can write the outcome."""
     revision = company.remote(account)["wanted"]
-    intend(company.database, "desk", "2026-03-02T07:59:59Z", [Intent(account, revision, action, remote_id)])
+    intent = Intent(account, revision, action, remote_id, sent)
+    intend(company.database, "desk", "2026-03-02T07:59:59Z", [intent])
+
+
+def _raising(error, method, subject):
+    raise error
+
+
+def _torn(desk, deliveries):
+    """Do everything, and say nothing."""
+    for delivery in deliveries:
+        desk.add(delivery.account)
+    yield from ()
 
 
 def settle(company, desk, clock, tries=8, **more):
@@ -127,6 +140,56 @@ class TestLeftOverIntents:
         deliver(company, lane(desk))
 
         assert {} == desk.accounts
+
+    @pytest.mark.parametrize("cut", ["killed", "unavailable", "broken", "failed"])
+    def test_an_add_is_looked_up_by_what_it_sent(self, company, desk, cut):
+        """This one knows accounts only by their address, and that has changed since."""
+        account, clock = company.add(email="ann@acme.example"), Clock()
+        there = Account(str(account), "user", True, {"email": "ann@acme.example"})
+        if cut == "killed":
+            intended(
+                company, account, "add", sent='{"enabled": true, "fields": {"email": "ann@acme.example"}}'
+            )
+            desk.accounts["r0"] = there
+        else:
+            errors = {
+                "unavailable": Unavailable("cut"),
+                "broken": ValueError("cut"),
+                "failed": ValueError("cut"),
+            }
+            if cut == "broken":
+                company.add(email="bob@acme.example")
+                desk.deliver = partial(_torn, desk)
+            else:
+                desk.after = partial(_raising, errors[cut])
+            deliver(company, lane(desk), clock=clock)
+            desk.after = lambda method, subject: None
+            desk.__dict__.pop("deliver", None)
+        company.change(account, email="anna@acme.example")
+        desk.find = lambda one: next(
+            (key for key, stored in desk.accounts.items() if stored.fields["email"] == one.fields["email"]),
+            None,
+        )
+
+        settle(company, desk, clock)
+
+        assert company.wanted(FIELDS) == desk.there()
+
+    def test_an_add_that_was_refused_is_looked_up_by_what_the_account_is_now(self, company, desk):
+        """It was refused because of the very address that a person has corrected since."""
+        account, clock = company.add(email="ann@acme.example"), Clock()
+        desk.before = lambda method, subject: (
+            _raising(Rejected("no"), method, subject) if method == "add" else None
+        )
+        deliver(company, lane(desk), clock=clock)
+        desk.before = lambda method, subject: None
+        asked = []
+        desk.find = lambda one: asked.append(one.fields["email"])
+        company.change(account, email="anna@acme.example")
+
+        settle(company, desk, clock)
+
+        assert ["anna@acme.example"] == asked
 
     def test_look_ups_end_with_the_first_that_finds_nobody_at_home(self, company, desk):
         for _ in range(5):

@@ -30,6 +30,11 @@ class Step(NamedTuple):
     final: bool = True
     lets_go: bool = False
 
+    @property
+    def sent(self) -> str | None:
+        """What an add may have left on the platform, even if nobody heard of it; None for all else."""
+        return self.delivered if self.action == "add" else None
+
     def delivery(self, number: int) -> Delivery:
         """Return it as the platform gets it."""
         return Delivery(number, self.action, self.row.wanted, self.row.remote_id, self.account, self.changed)

@@ -162,7 +162,7 @@ class Turn:
     def _submit(self, batch: Batch, now: datetime) -> None:
         rows = [step.row for step in batch.steps]
         intents = [
-            Intent(row.account, row.wanted, step.action, row.remote_id)
+            Intent(row.account, row.wanted, step.action, row.remote_id, step.sent)
             for row, step in zip(rows, batch.steps, strict=True)
         ]
         ids = remotes.intend(self._database, self.lane.name, stamp(now), intents)
@@ -280,6 +280,7 @@ class Turn:
         changes = []
         for step in lost.values():
             change = trouble(self.lane, step.row, of_all(error, "deliver()"), now, "deliver()")
+            change = change._replace(delivered=step.sent or change.delivered)
             self._say("delivery_waiting", step, error=change.message)
             changes.append(self._counted(change))
         return changes

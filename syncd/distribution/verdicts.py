@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from ..errors import Blocked, ConnectorError, Denied, Gone, PluginError, Unavailable
+from ..errors import Blocked, ConnectorError, Denied, Gone, PluginError, Rejected, Unavailable
 from ..logs import redact
 from ..store.remotes import Change, Due, rounded_up, told_until
 from .health import Line, back_off
@@ -46,7 +46,7 @@ def verdict_of(
     if isinstance(error, Blocked):
         return Verdict("blocked", change)
     # Part of it may have been done: how the account looks there is not known any more.
-    change = change._replace(delivered=None)
+    change = change._replace(delivered=None if isinstance(error, Rejected) else step.sent)
     if isinstance(error, Unavailable):
         return Verdict("unavailable", change)
     if isinstance(error, Broken):

@@ -1,7 +1,8 @@
 """What each platform is to hold of each account, what it confirmed last, and the log of deliveries.
 
 A row of ``remotes`` is due when it is ``pending``, or ``waiting`` and its ``next_try`` has come.
-``remote_id`` with ``delivered`` NULL means: it is there, and nobody knows how it looks.
+``remote_id`` with ``delivered`` NULL means: it is there, and nobody knows how it looks. ``delivered`` without
+``remote_id`` is what an add has sent of which nobody knows what became.
 """
 
 from __future__ import annotations
@@ -72,12 +73,13 @@ class Change(NamedTuple):
 
 
 class Intent(NamedTuple):
-    """What is about to be asked of a platform."""
+    """What is about to be asked of a platform; ``sent`` is what an add will leave there."""
 
     account: int
     revision: int
     action: str
     remote_id: str | None
+    sent: str | None = None
 
 
 _DUE = f"""
@@ -205,6 +207,10 @@ def intend(database: Database, platform: str, at: str, intents: Sequence[Intent]
                 (first + number, platform, one.account, one.revision, one.action, at, one.remote_id)
                 for number, one in enumerate(intents)
             ],
+        )
+        conn.executemany(
+            "UPDATE remotes SET delivered = ? WHERE platform = ? AND account = ? AND remote_id IS NULL",
+            [(one.sent, platform, one.account) for one in intents if one.sent is not None],
         )
     return list(range(first, first + len(intents)))
 
