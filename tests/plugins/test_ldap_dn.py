@@ -109,3 +109,27 @@ def test_two_writings_of_a_name_are_the_same(one: str, other: str) -> None:
 )
 def test_within(inner: str, outer: str, expected: bool) -> None:
     assert expected is dn.within(inner, outer)
+
+
+@given(st.lists(VALUES, min_size=2, max_size=4))
+def test_the_first_step_of_a_name_can_be_taken_off(values: list[str]) -> None:
+    steps = [dn.step([("cn", value)]) for value in values]
+
+    assert (steps[0], ",".join(steps[1:])) == dn.split(",".join(steps))
+    assert (steps[0], "") == dn.split(steps[0])
+
+
+@given(VALUES, VALUES)
+def test_a_step_is_read_as_it_was_written(one: str, other: str) -> None:
+    pairs = (("uid", one), ("cn", other))
+
+    assert (pairs,) == dn.parse(dn.step(pairs))
+
+
+def test_an_equals_sign_is_escaped_for_servers_that_want_it() -> None:
+    assert "cn=a\\=b" == dn.step([("cn", "a=b")])
+
+
+def test_all_writings_of_a_name_have_one_text() -> None:
+    assert dn.folded("CN=A  b+UID=x, DC=Ex") == dn.folded("uid=X+cn=a b,dc=ex")
+    assert dn.folded("cn=a,dc=ex") != dn.folded("cn=b,dc=ex")

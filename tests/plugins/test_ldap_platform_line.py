@@ -40,7 +40,7 @@ limits = {{ remove = {{ percent = "off", count = "off", per_day = "off" }}, add 
 login = "uid"
 display_name = "cn"
 last_name = "sn"
-phone = "telephoneNumber"
+phone = "roomNumber"
 groups = {{ from = "departmentNumber" }}
 [platform.staff]
 type = "ldap"
@@ -129,7 +129,7 @@ def world(tmp_path: Path, start_slapd: StartSlapd) -> Callable[[int], World]:
 
     def make(count: int) -> World:
         people = [
-            person(f"u{n}", departmentNumber="sales" if n % 2 else "staff", telephoneNumber=f" {n}")
+            person(f"u{n}", departmentNumber="sales" if n % 2 else "staff", roomNumber=f" {n}")
             for n in range(count)
         ]
         staff = f"dn: {STAFF}\nobjectClass: organizationalUnit\nou: staff\n"
@@ -169,7 +169,7 @@ def test_joiners_movers_leavers_and_returners_from_directory_to_directory(world)
     assert ["left"] == here.staff()["u9"]["employeeType"]
     here.as_expected()
 
-    here.source.add(person("u9", departmentNumber="sales", telephoneNumber="9"))
+    here.source.add(person("u9", departmentNumber="sales", roomNumber="9"))
     here.sync()
     assert "employeeType" not in here.staff()["u9"]
     assert ids["u9"] == here.ids()["u9"]
@@ -189,19 +189,24 @@ def test_joiners_movers_leavers_and_returners_from_directory_to_directory(world)
     assert "0 applied" in here.sync()
 
 
-def test_what_the_schema_refuses_fails_alone_and_says_why(world) -> None:
+def test_what_the_directory_refuses_fails_alone_and_says_why(world) -> None:
+    """A value that the schema does not take, and a group that is not there."""
     here = world(10)
+    here.source.modify(f"dn: uid=u2,{PEOPLE}\nchangetype: modify\nreplace: roomNumber\nroomNumber: ü\n")
     here.source.modify(
         f"dn: uid=u3,{PEOPLE}\nchangetype: modify\nreplace: departmentNumber\ndepartmentNumber: nix\n"
     )
     here.syncd("sync", "hq")
     waiting = json.loads(here.syncd("deliveries", "--json").stdout)["deliveries"]
 
-    assert ["failed"] == [one["state"] for one in waiting]
-    assert "there is no group 'nix' below" in waiting[0]["message"]
-    assert 10 == len(here.staff())
+    assert ["failed", "failed"] == [one["state"] for one in waiting]
+    assert "invalidAttributeSyntax at telephoneNumber (21)" in waiting[0]["message"]
+    assert "there is no group 'nix' below" in waiting[1]["message"]
+    assert {f"u{n}" for n in range(10)} - {"u2"} == set(here.staff())
 
+    here.source.modify(f"dn: uid=u2,{PEOPLE}\nchangetype: modify\nreplace: roomNumber\nroomNumber: 2\n")
     here.platform.add(group("nix"))
+    here.sync()
     here.retry()
     here.as_expected()
 
