@@ -2,7 +2,7 @@
 
     python tests/bench/bench_sync.py --size 10000 --size 100000 --rounds 5 --json bench.json
 
-Four cases, each a whole process (``syncd sync hq``) that writes everything for real: a first sync; nothing
+Four cases, each a whole process (``syncd sync hq --full``) that writes everything for real: a first sync; nothing
 changed; one mapped attribute of every entry changed; every entry changed but no mapped value. The floor of
 a case is an ``ldapsearch`` of the same entries and attributes, plus a bare ``executemany`` of the very rows
 that syncd wrote, into a database with the same schema, with no Python code inside the timing.
@@ -187,8 +187,8 @@ class Bench:
                 state=state, url=self.servers[case.directory].url, base=PEOPLE, filter=FILTER
             )
         )
-        command = [str(Path(sys.executable).with_name("syncd")), "--config", str(configuration), "sync", "hq"]
-        return measured(command, self.environment)
+        command = [str(Path(sys.executable).with_name("syncd")), "--config", str(configuration)]
+        return measured([*command, "sync", "hq", "--full"], self.environment)
 
     def fresh(self, case: Case, name: str) -> Path:
         """Return an empty state directory, or a copy of what the first sync left."""
@@ -266,6 +266,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp/syncd-bench"))
     parser.add_argument("--json", type=Path, help="write every single measurement to this file")
     parser.add_argument("--peer", metavar="PYTHON", help="an interpreter that has django-python3-ldap")
+    parser.add_argument("--peer-rounds", type=int, default=5, help="in how many rounds the peer runs, too")
     given = parser.parse_args()
     rounds: list[dict[str, Any]] = []
     for size in given.size or [100_000]:
@@ -274,8 +275,8 @@ def main() -> None:
             for case in CASES:
                 bench.sync(case, case.name)
                 bench.check(case)
-            for _ in range(given.rounds):
-                rounds.extend(bench.round(given.peer))
+            for number in range(given.rounds):
+                rounds.extend(bench.round(given.peer if number < given.peer_rounds else None))
     print(
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {os.cpu_count()} cores,",
         end=" ",
