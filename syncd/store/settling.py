@@ -108,7 +108,7 @@ def _removed_links(staging: Staging) -> set[int]:
     if not staging.removed:
         return set()
     rows = staging.conn.execute(
-        "SELECT l.id FROM temp.removed r JOIN links l ON l.connection = ? AND l.anchor = r.anchor"
+        "SELECT l.id FROM temp.removed r CROSS JOIN links l ON l.connection = ? AND l.anchor = r.anchor"
         " WHERE l.gone_at IS NULL",
         (staging.connection,),
     )
