@@ -5,11 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from syncd import Checkpoint, Entry, Present, Problem, Removed, Unavailable
 
 from .wire import Malformed, attributes_of, contents_of
+
+if TYPE_CHECKING:
+    from .memberships import Memberships
 
 Yielded: TypeAlias = Entry | Present | Removed | Problem | Checkpoint
 """What a read is made of."""
@@ -17,6 +20,8 @@ Yielded: TypeAlias = Entry | Present | Removed | Problem | Checkpoint
 USER_ACCOUNT_CONTROL = "userAccountControl"
 DISABLED_BIT = 0x2
 """ADS_UF_ACCOUNTDISABLE in Active Directory's userAccountControl (a vendor's rule)."""
+MEMBER_OF = "memberof"
+"""What a person's groups are mapped by, in lower case."""
 
 
 def guid(raw: bytes) -> str:
@@ -77,16 +82,21 @@ class Shape:
     """What is asked of every entry, and how its bytes become texts.
 
     ``selected`` is in the spelling to yield; ``dn`` among it is the entry's own name. ``map_disabled``: an
-    account that Active Directory has disabled becomes an entry that is not enabled.
+    account that Active Directory has disabled becomes an entry that is not enabled. ``group_filled``: what
+    memberOf says comes from ``groups``, which are known once they were read.
     """
 
-    def __init__(self, selected: Iterable[str], anchor: str, *, map_disabled: bool) -> None:
+    def __init__(
+        self, selected: Iterable[str], anchor: str, *, map_disabled: bool, group_filled: bool = False
+    ) -> None:
         spelled: dict[str, str] = {}
         self.doubles: list[tuple[str, str]] = []
         for name in selected:
             if spelled.setdefault(name.lower(), name) != name:
                 self.doubles.append((spelled[name.lower()], name))
         self.dn_name = spelled.pop("dn", None)
+        self.groups: Memberships | None = None
+        self.group_name = spelled.pop(MEMBER_OF, None) if group_filled else None
         needed = [anchor, USER_ACCOUNT_CONTROL] if map_disabled else [anchor]
         self.hidden = [name for name in needed if name.lower() not in spelled]
         for name in self.hidden:
@@ -110,7 +120,10 @@ class Shape:
         return [name, *(double for first, double in self.doubles if first == name)] if name else []
 
     def entries(self, page: Iterable[bytes]) -> list[Entry | Problem]:
-        """Return an Entry or a Problem for each; nothing is decoded of an entry that surely can be."""
+        """Return an Entry or a Problem for each; nothing is decoded of an entry that surely can be.
+
+        Whoever has to be in a group, and is not, is left out.
+        """
         found: list[Entry | Problem] = []
         new = LdapEntry.__new__
         for raw in page:
@@ -118,19 +131,44 @@ class Shape:
             entry.raw = raw
             entry.shape = self
             entry.fingerprint = blake2b(raw, digest_size=16).digest()
-            if not self.is_plain(raw):
-                try:
-                    self.fill(entry, raw)
-                except Unreadable as error:
-                    found.append(error.problem)
+            try:
+                if self.groups is not None and not self._joined(entry, raw):
                     continue
+                if not self.is_plain(raw):
+                    self.fill(entry, raw)
+            except Unreadable as error:
+                found.append(error.problem)
+                continue
             found.append(entry)
         return found
 
+    def _joined(self, entry: Entry, raw: bytes) -> bool:
+        """Tell whether it is in a group that it has to be in; if so, its groups become part of the fingerprint."""
+        groups = self._groups_of(raw, self.groups) if self.groups else ()
+        if groups and self.group_name is not None:
+            told = (entry.fingerprint or raw) + "\n".join(groups).encode()
+            entry.fingerprint = blake2b(told, digest_size=16).digest()
+        return groups is not None
+
+    def _groups_of(self, raw: bytes, groups: Memberships) -> tuple[str, ...] | None:
+        try:
+            return groups.of(contents_of(raw)[0])
+        except (IndexError, ValueError) as error:
+            raise _malformed(raw, error) from error
+
     def anchors(self, page: Iterable[bytes]) -> list[str | Problem]:
-        """Return the anchor of each entry, or a Problem; nothing else of an entry is decoded."""
+        """Return the anchor of each entry, or a Problem; nothing else of an entry is decoded.
+
+        Whoever has to be in a group, and is not, is left out.
+        """
         marker, found = self.marker, list[str | Problem]()
         for raw in page:
+            try:
+                if self.groups is not None and self._groups_of(raw, self.groups) is None:
+                    continue
+            except Unreadable as error:
+                found.append(error.problem)
+                continue
             at = raw.find(marker) if marker else -1
             if at < 0:
                 found.append(self._anchor_in(raw))
@@ -185,12 +223,15 @@ class Shape:
             entry.enabled = self.control is None or not _is_disabled(texts.get(self.control))
             if self.dn_name is not None:
                 texts[self.dn_name] = (name.decode(),)
+            groups = self.groups.of(name) if self.groups and self.group_name else None
         except UnicodeDecodeError as error:
             raise self._not_text(raw) from error
         except (IndexError, ValueError) as error:
             raise _malformed(raw, error) from error
         for hidden in self.hidden:
             texts.pop(hidden, None)
+        if groups and self.group_name:
+            texts[self.group_name] = groups
         for name_, double in self.doubles:
             if name_ in texts:
                 texts[double] = texts[name_]

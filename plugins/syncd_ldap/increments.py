@@ -62,6 +62,8 @@ def _unfit(name: str, session: Session, reading: Reading, shape: Shape) -> str |
         return f"whoever is removed is told by {anchor}, and the anchor is {shape.anchor}"
     if name == "sync" and REQUEST.decode() not in session.root.controls:
         return "the server does not offer content synchronization (RFC 4533)"
+    if name == "sync" and reading.options.groups and reading.options.groups.only:
+        return "it tells of everybody, also of those who are in none of groups.only"
     if name == "usn" and is_catalogue(session):
         return "a global catalogue shows changes of its own domain only"
     if name != "usn" and witnesses.uses_memberships(reading.options.filter, shape.requested):

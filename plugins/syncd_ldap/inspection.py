@@ -16,16 +16,20 @@ SAMPLE = 5000
 def inspected(reading: Reading, shape: Shape, base: str) -> Iterator[str]:
     """Yield lines about the entries under a base. Raises Unavailable where a limit of the server cuts them short."""
     place = base or "the root"
-    total = largest = 0
+    total = largest = inside = 0
+    selective = shape.groups is not None and shape.groups.nobody is None
     seen: set[str] = set()
     pages = 0
     for page in reading.pages(base, shape.requested):
         if total < SAMPLE:
             seen.update(*map(_names, page.entries))
         total += len(page.entries)
+        inside += len(shape.anchors(page.entries)) if selective else 0
         largest = max(largest, len(page.entries))
         pages += page.result is not None
     yield f"{place}: {total} entries" + (f" in {pages} pages" if pages > 1 else "")
+    if selective:
+        yield f"{place}: {inside} of them are in groups.only"
     size = reading.options.page_size
     if pages > 1 and largest < size:
         yield f"{place}: the server sends at most {largest} entries a page, and page_size is {size}"

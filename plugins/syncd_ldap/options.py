@@ -147,6 +147,41 @@ class ServerOptions(BaseModel):
         return self
 
 
+class Groups(BaseModel):
+    """The groups that say themselves who is in them."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    base: list[DistinguishedName] = Field(
+        min_length=1, description="where groups are, as distinguished names"
+    )
+    filter: Filter = Field(
+        default="(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=group))",
+        description="which entries are groups, as an LDAP filter (RFC 4515)",
+    )
+    member: list[AttributeName] = Field(
+        default=["member", "uniqueMember"],
+        min_length=1,
+        description="the attributes of a group that hold the distinguished names of its members",
+    )
+    nested: bool = Field(default=True, description="whoever is in a group is also in those that it is in")
+    only: list[DistinguishedName] = Field(
+        default=[],
+        description="distinguished names of groups: whoever is in none of them is no entry of this source",
+    )
+
+    @field_validator("member")
+    @classmethod
+    def _names(cls, attributes: list[str]) -> list[str]:
+        for name in attributes:
+            if name.lower() == "memberuid":
+                raise ValueError(
+                    f"{name} holds log-in names, and members are looked up by distinguished names; "
+                    "use groups that have member or uniqueMember"
+                )
+        return attributes
+
+
 class Options(ServerOptions):
     """The options of the source ``ldap``."""
 
@@ -157,6 +192,11 @@ class Options(ServerOptions):
         min_length=1, description="where to look, as distinguished names; none may lie inside another"
     )
     filter: Filter = Field(description="which entries are people, as an LDAP filter (RFC 4515)")
+    groups: Groups | None = Field(
+        default=None,
+        description="groups to read, for memberOf as they say it, nested ones too, and for whom to read; "
+        "left out: memberOf is what the server says",
+    )
     anchor: AttributeName = Field(
         default="auto",
         description="the attribute that never changes; auto: objectGUID in Active Directory, "

@@ -84,7 +84,7 @@ class Reading:
             yield answer
 
     def _holds_people(self, uri: str) -> bool:
-        return self.session.root.kind != "ad" or not _name_in(uri).startswith(NO_PEOPLE)
+        return self.session.root.kind != "ad" or not name_in(uri).startswith(NO_PEOPLE)
 
     @property
     def filter(self) -> str:
@@ -163,6 +163,6 @@ class Reading:
         return f"{where}, after {self.total} entries"
 
 
-def _name_in(uri: str) -> str:
+def name_in(uri: str) -> str:
     """Return the distinguished name in an LDAP URL (RFC 4516), in lower case; any text is taken."""
     return unquote(uri.partition("://")[2].partition("/")[2]).lower()

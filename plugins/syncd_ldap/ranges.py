@@ -67,11 +67,11 @@ class Rest:
         """Put whole lists into the entry, and into its fingerprint."""
         name, begin, end = contents_of(entry.raw)
         found = attributes_of(entry.raw, begin, end, {})[1]
-        digest = blake2b(entry.raw, digest_size=16)
+        digest = blake2b(entry.fingerprint or entry.raw, digest_size=16)
         whole: dict[str, tuple[str, ...]] = {}
         for first in filter(None, (part(kind.decode("ascii", "replace"), values) for kind, values in found)):
             spelled = entry.shape.spellings(first.attribute)
-            values = self._whole(name.decode(), first) if spelled else []
+            values = self.whole(name.decode(), first) if spelled else []
             if values is None:
                 self._log.warning("list_not_read_whole", attribute=first.attribute, anchor=entry.anchor)
                 continue
@@ -83,7 +83,7 @@ class Rest:
         entry.unknown -= whole.keys()
         entry.fingerprint = digest.digest()
 
-    def _whole(self, name: str, first: Part) -> list[bytes] | None:
+    def whole(self, name: str, first: Part) -> list[bytes] | None:
         """Return all values, None if the server does not show them without a gap."""
         values: list[bytes] = []
         got: Part | None = first

@@ -7,7 +7,7 @@ from contextlib import closing
 from hashlib import blake2b
 from typing import TYPE_CHECKING, ClassVar
 
-from syncd import Checkpoint, ConfigError, Context, Entry, Present, Problem, Removed, Source
+from syncd import Checkpoint, ConfigError, Context, Denied, Entry, Present, Problem, Removed, Source
 
 from . import options as settings
 from .connecting import session_of
@@ -16,7 +16,9 @@ from .entries import Shape, Yielded
 
 if TYPE_CHECKING:
     from .adapter import Session
+    from .memberships import Memberships
     from .paging import Reading
+    from .ranges import Rest
 
 
 class LdapSource(Source):
@@ -68,8 +70,19 @@ class LdapSource(Source):
                 f"disabled {options.disabled}",
                 f"referrals {options.referrals}",
                 f"bind {self._bound}",
+                *self._scope_of_groups(),
             )
         )
+
+    def _scope_of_groups(self) -> Iterator[str]:
+        """Yield what absence depends on if whoever is in none of some groups is no entry."""
+        groups = self.options.groups
+        if groups and groups.only:
+            yield from (f"groups only {name}" for name in sorted(groups.only))
+            yield from (f"groups base {name}" for name in sorted(groups.base))
+            yield f"groups filter {groups.filter}"
+            yield f"groups member {' '.join(sorted(groups.member))}"
+            yield f"groups nested {groups.nested}"
 
     def read(self, cursor: str | None) -> Iterator[Yielded]:
         """Yield everybody, or what has changed since ``cursor``, then the Checkpoint.
@@ -81,10 +94,10 @@ class LdapSource(Source):
 
         url = self._opened().url
         with closing(Rest(lambda: self._connected(url), self.context.log)) as rest:
-            items: Iterable[Yielded] = rest.completed(self._items(cursor))
+            items: Iterable[Yielded] = rest.completed(self._items(cursor, rest))
             yield from unknown_blanks(items, self._outside) if self._outside else items
 
-    def _items(self, cursor: str | None) -> Iterator[Yielded]:
+    def _items(self, cursor: str | None, rest: Rest) -> Iterator[Yielded]:
         """Yield everybody, or what has changed, then the Checkpoint.
 
         Every read has a connection of its own. The Checkpoint of everybody is not ``full`` if the server
@@ -96,13 +109,12 @@ class LdapSource(Source):
         session = self._opened()
         shape = self._shape(session)
         reading = Reading(session, self.options, self.context.stopping)
-        asked = self._asked(shape)
         try:
             if cursor is None:
-                fresh = yield from self._everybody(reading, shape, asked)
+                fresh = yield from self._everybody(reading, shape, rest)
                 full = True
             else:
-                fresh, full = yield from self._changes(cursor, reading, shape, asked)
+                fresh, full = yield from self._changes(cursor, reading, shape, rest)
         finally:
             self.close()
         if reading.elsewhere:
@@ -113,33 +125,38 @@ class LdapSource(Source):
         yield Checkpoint(fresh.text() if fresh else None, full=full)
 
     def _everybody(
-        self, reading: Reading, shape: Shape, asked: str
+        self, reading: Reading, shape: Shape, rest: Rest
     ) -> Generator[Entry | Problem, None, Cursor | None]:
         """Yield everybody; return where to go on: from before this read began."""
         from .increments import choose
 
         strategy, _ = choose(reading.session, reading, shape)
-        fresh = Cursor(strategy.name, strategy.server, asked, strategy.mark()) if strategy else None
+        mark = strategy.mark() if strategy else {}
+        # After the mark: a group that is changed from now on has another digest when changes are read.
+        shape.groups = self._groups(reading, rest)
+        fresh = Cursor(strategy.name, strategy.server, self._asked(shape), mark) if strategy else None
         for base in self.options.base:
             for page in reading.pages(base, shape.requested):
                 yield from shape.entries(page.entries)
         return fresh
 
     def _changes(
-        self, cursor: str, reading: Reading, shape: Shape, asked: str
+        self, cursor: str, reading: Reading, shape: Shape, rest: Rest
     ) -> Generator[Entry | Present | Removed | Problem, None, tuple[Cursor, bool]]:
         """Yield what has changed; return where to go on, and whether this vouches for the whole."""
         from .increments import make
 
         old = parse(cursor)
         strategy = make(old.strategy, reading.session, reading, shape)
-        mark = require(old, server=strategy.server, asked=asked)
+        shape.groups = self._groups(reading, rest)
+        mark = require(old, server=strategy.server, asked=self._asked(shape))
         fresh, full = yield from strategy.since(mark)
         return old._replace(mark=fresh), full
 
     def _asked(self, shape: Shape) -> str:
-        """Return a digest of everything that decides who is read, and what of them."""
-        text = "\n".join((self.scope(), *sorted(shape.requested)))
+        """Return a digest of everything that decides who is read, and what of them; of all groups, too."""
+        groups = [shape.group_name or "", shape.groups.digest()] if shape.groups else []
+        text = "\n".join((self.scope(), *sorted(shape.requested), *groups))
         return blake2b(text.encode(), digest_size=8).hexdigest()
 
     def check(self) -> Iterator[str]:
@@ -147,6 +164,7 @@ class LdapSource(Source):
         from .increments import choose
         from .inspection import inspected
         from .paging import Reading
+        from .ranges import Rest
 
         session = self._opened()
         yield f"{session.url}: {session.root.label}; the anchor is {self._anchor}"
@@ -165,6 +183,10 @@ class LdapSource(Source):
             yield f"a global catalogue does not hold all of {names}: it is unknown where it is not there; use port 636"
         reading = Reading(session, self.options, self.context.stopping)
         try:
+            with closing(Rest(lambda: self._connected(session.url), self.context.log)) as rest:
+                shape.groups = self._groups(reading, rest)
+            if shape.groups:
+                yield shape.groups.summary()
             for base in self.options.base:
                 yield from inspected(reading, shape, base)
         finally:
@@ -190,7 +212,21 @@ class LdapSource(Source):
 
     def _shape(self, session: Session) -> Shape:
         map_disabled = self.options.disabled == "map" and session.root.kind == "ad"
-        return Shape(self.selected, self._anchor, map_disabled=map_disabled)
+        filled = self.options.groups is not None
+        return Shape(self.selected, self._anchor, map_disabled=map_disabled, group_filled=filled)
+
+    def _groups(self, reading: Reading, rest: Rest) -> Memberships | None:
+        """Read the groups, if there are any to read. Raises Unavailable or Denied."""
+        if self.options.groups is None:
+            return None
+        from . import catalogue, memberships
+
+        if catalogue.is_catalogue(reading.session):
+            raise Denied(
+                f"{reading.session.url}: a global catalogue does not hold the members of all groups; "
+                "use port 636 (or 389), or remove groups"
+            )
+        return memberships.read(reading, rest, self.options.groups)
 
     @property
     def _ignores_referrals(self) -> bool:
