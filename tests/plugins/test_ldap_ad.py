@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,11 +15,13 @@ from servers.ldap_source import drain, ldap_source, lines
 from servers.samba import CROWD, CROWD_UNIT, DOMAIN, MISSING, READER, REALM, Samba
 from servers.slapd import PASSWORD, free_port
 
-from syncd import Checkpoint, Denied
+from syncd import Checkpoint, CursorExpired, Denied, Entry, Present, Unavailable
 from syncd.config.presets import PRESETS
 from syncd.testing import SourceConformance
 from syncd_ldap.adapter import Session
+from syncd_ldap.cursors import parse
 from syncd_ldap.entries import Shape
+from syncd_ldap.paging import Reading
 from syncd_ldap.source import LdapSource
 
 pytest_plugins = ("servers.fixtures",)
@@ -260,6 +263,107 @@ def test_memberships_can_be_read(domain: Samba, unit: str) -> None:
     assert {("ann.j",), ("ben.j",)} == found.keys()
     assert sorted(groups) == sorted(found[("ann.j",)] or ())
     assert found[("ben.j",)] is None
+
+
+def memberships(source: LdapSource) -> dict[str, list[str]]:
+    return {
+        entry.attributes["sAMAccountName"][0]: list(entry.attributes.get("memberOf", ()))
+        for entry in drain(source).entries
+    }
+
+
+def test_nested_memberships_are_those_that_the_rule_of_the_controller_finds(domain: Samba, unit: str) -> None:
+    """LDAP_MATCHING_RULE_IN_CHAIN is asked for each group; groups are in each other at random, and in loops."""
+    chance = random.Random(11)
+    people = domain.add_all(unit, [f"p{number}.q" for number in range(12)])
+    groups = [domain.group(f"g{number}.q", unit) for number in range(9)]
+    for group in groups:
+        others = [one for one in groups if one != group]
+        domain.modify(
+            group, member=[*chance.sample(people, 2), *chance.sample(others, chance.choice([0, 1, 2]))]
+        )
+    expected: dict[str, list[str]] = {f"p{number}.q": [] for number in range(12)}
+    for group in sorted(groups):
+        rule = f"(&{FILTER}(memberOf:1.2.840.113556.1.4.1941:={group}))"
+        members = drain(ad_source(domain, unit, filter=rule)).values("sAMAccountName")
+        for name in members:
+            expected[name].append(group)
+        only = ad_source(domain, unit, groups={"base": [unit], "only": [group]})
+        assert members == drain(only).values("sAMAccountName")
+    selected = {"select": ["sAMAccountName", "memberOf"]}
+    assert expected == memberships(ad_source(domain, unit, groups={"base": [unit]}, **selected))
+    direct = memberships(ad_source(domain, unit, groups={"base": [unit], "nested": False}, **selected))
+    told = memberships(ad_source(domain, unit, **selected))
+    assert {name: sorted(found) for name, found in told.items()} == direct
+    assert expected != direct
+
+
+def test_changes_are_read_by_update_numbers_until_a_group_changes(domain: Samba, unit: str) -> None:
+    ann, ben, cid = domain.add_all(unit, ["ann.r", "ben.r", "cid.r"])
+    inner = domain.group("inner.r", unit, ann, ben)
+    outer = domain.group("outer.r", unit, inner)
+    source = ad_source(
+        domain,
+        unit,
+        groups={"base": [unit], "only": [outer]},
+        incremental="usn",
+        select=["sAMAccountName", "memberOf"],
+    )
+    *entries, end = source.read(None)
+    assert (2, "usn") == (len(entries), parse(end.cursor).strategy)
+    domain.modify(ben, mail="ben@example.test")
+    domain.modify(cid, mail="cid@example.test")
+    items = list(source.read(end.cursor))
+    (changed,) = [one for one in items if isinstance(one, Entry)]
+    assert ("ben.r",) == changed.attributes["sAMAccountName"]
+    assert (inner, outer) == changed.attributes["memberOf"]
+    assert Present(domain.guid(cid)) not in items
+    domain.modify(inner, member=[ann])
+    with pytest.raises(CursorExpired):
+        list(source.read(items[-1].cursor))
+    assert ["ann.r"] == drain(source).values("sAMAccountName")
+
+
+def test_a_global_catalogue_does_not_say_who_is_in_a_group(domain: Samba, unit: str) -> None:
+    domain.group("group.s", unit, domain.user("ann.s", unit))
+    source = ad_source(domain, unit, url=domain.catalogue_url, groups={"base": [unit]})
+    with pytest.raises(
+        Denied, match="a global catalogue does not hold the members of all groups; use port 636"
+    ):
+        drain(source)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_members_of_a_large_group_are_read_whole_or_the_read_fails(
+    domain: Samba, unit: str, lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with more than 1500 members; ``lost``: the group is moved before the rest of them is asked for."""
+    names = [f"p{number}.t" for number in range(7)]
+    group = domain.group("group.t", unit, *domain.add_all(unit, names))
+    asked, search = Reading.search, Session.search
+
+    def narrow(
+        reading: Reading, base: str, text: str, scope: Any, names: list[str], *rest: Any, **options: Any
+    ) -> Any:
+        ranges = [name.replace("member", "member;range=0-2") for name in names]
+        return asked(reading, base, text, scope, ranges, *rest, **options)
+
+    def narrow_search(session: Session, base: str, text: str, scope: Any, *names: str, **options: Any) -> Any:
+        ranges = [
+            re.sub(r"(\d+)-\*", lambda found: f"{found[1]}-{int(found[1]) + 2}", name) for name in names
+        ]
+        base = base.replace("group.t", "was.t") if lost else base
+        return search(session, base, text, scope, *ranges, **options)
+
+    monkeypatch.setattr(Reading, "search", narrow)
+    monkeypatch.setattr(Session, "search", narrow_search)
+    groups = {"base": [unit], "member": ["member"]}
+    source = ad_source(domain, unit, groups=groups, select=["sAMAccountName", "memberOf"])
+    if lost:
+        with pytest.raises(Unavailable, match=f"the members of {group} did not come whole"):
+            drain(source)
+    else:
+        assert {name: [group] for name in names} == memberships(source)
 
 
 # --- long lists
