@@ -26,6 +26,7 @@ class Directory(Source):
         url: list[str] = Field(min_length=1)
         bind: Bind | None = None
         base: list[str] = []
+        groups: dict[str, list[str]] | None = None
         filter: str = "(objectClass=*)"
         anchor: str = "auto"
         tls: str | None = None

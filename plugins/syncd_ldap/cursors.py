@@ -63,7 +63,9 @@ def parse(text: str) -> Cursor:
 def require(old: Cursor, *, server: str, asked: str) -> Mark:
     """Return where to go on. Raises CursorExpired, saying what is another now."""
     if old.asked != asked:
-        raise CursorExpired("other entries or attributes are asked for than the last time, or groups have changed")
+        raise CursorExpired(
+            "other entries or attributes are asked for than the last time, or groups have changed"
+        )
     if old.server != server:
         raise CursorExpired(f"another server answers: {server}, and it was {old.server}")
     return old.mark

@@ -25,25 +25,25 @@ PLACES = ("ou=a", "ou=deep", "ou=b", "ou=out")
 """Where people are; ``ou=a`` and ``ou=b`` are read, and ``ou=deep`` is moved about."""
 
 PERSON, PLACE = st.integers(0, 4), st.integers(0, len(PLACES) - 1)
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("add"), PERSON, PLACE),
-        st.tuples(st.just("change"), PERSON, st.integers(0, 99)),
-        st.tuples(st.just("clear"), PERSON),
-        st.tuples(st.just("leave"), PERSON),
-        st.tuples(st.just("return"), PERSON),
-        st.tuples(st.just("move"), PERSON, PLACE),
-        st.tuples(st.just("rename"), PERSON),
-        st.tuples(st.just("recreate"), PERSON, PLACE),
-        st.tuples(st.just("delete"), PERSON),
-        st.tuples(st.just("move unit"), st.sampled_from(["ou=a", "ou=b", "ou=out"])),
-        st.tuples(st.just("rename unit")),
-        st.tuples(st.just("read")),
-    ),
-    min_size=4,
-    max_size=10,
+STEP = st.one_of(
+    st.tuples(st.just("add"), PERSON, PLACE),
+    st.tuples(st.just("change"), PERSON, st.integers(0, 99)),
+    st.tuples(st.just("clear"), PERSON),
+    st.tuples(st.just("leave"), PERSON),
+    st.tuples(st.just("return"), PERSON),
+    st.tuples(st.just("move"), PERSON, PLACE),
+    st.tuples(st.just("rename"), PERSON),
+    st.tuples(st.just("recreate"), PERSON, PLACE),
+    st.tuples(st.just("delete"), PERSON),
+    st.tuples(st.just("move unit"), st.sampled_from(["ou=a", "ou=b", "ou=out"])),
+    st.tuples(st.just("rename unit")),
+    st.tuples(st.just("read")),
 )
+STEPS = st.lists(STEP, min_size=4, max_size=10)
 """What happens, and when it is read where that is not after each step."""
+
+JOIN = st.one_of(st.tuples(st.just("join"), PERSON), st.tuples(st.just("part"), PERSON))
+WITH_GROUPS = st.lists(st.one_of(STEP, STEP, JOIN), min_size=4, max_size=10)
 
 _NUMBERS = count()
 
@@ -59,10 +59,17 @@ class Directory:
         self.deep = f"ou=deep,ou=a,{self.top}"
         for name in ("", "ou=a,", "ou=deep,ou=a,", "ou=b,", "ou=out,"):
             self.connection.add(f"{name}{self.top}", "organizationalUnit")
+        self.groups = f"ou=groups,{self.top}"
+        self.connection.add(self.groups, "organizationalUnit")
+        self.inner, self.outer = f"cn=inner,{self.groups}", f"cn=outer,{self.groups}"
+        self.connection.add(self.inner, "groupOfNames", {"member": f"cn=nobody,{self.top}"})
+        self.connection.add(self.outer, "groupOfNames", {"member": self.inner})
         self.people: dict[int, str] = {}
         self.renamed = 0
         for number in range(len(PLACES)):
             self._add(number, number)
+        self._join(0)
+        self._join(2)
 
     def place(self, number: int) -> str:
         """Return where a place is now."""
@@ -87,6 +94,16 @@ class Directory:
 
     def _clear(self, who: int) -> None:
         self._modify(who, "mail", [] if self.renamed % 2 else ["x@example.test"])
+
+    def _member(self, who: int, kind: str) -> None:
+        if who in self.people:
+            self.connection.modify(self.inner, {"member": [(kind, [self.people[who]])]})
+
+    def _join(self, who: int) -> None:
+        self._member(who, ldap3.MODIFY_ADD)
+
+    def _part(self, who: int) -> None:
+        self._member(who, ldap3.MODIFY_DELETE)
 
     def _leave(self, who: int) -> None:
         self._modify(who, "employeeType", ["left"])
@@ -137,13 +154,20 @@ class Directory:
         """Nothing happens."""
 
 
-def check(server: Slapd, steps: list[tuple[Any, ...]], strategy: str, *, each: bool) -> Counter[str]:
-    """Take all steps, reading after each or where it is told; return how many reads were of which kind."""
+def check(
+    server: Slapd, steps: list[tuple[Any, ...]], strategy: str, *, each: bool, groups: str = ""
+) -> Counter[str]:
+    """Take all steps, reading after each or where it is told; return how many reads were of which kind.
+
+    ``groups``: memberships are read, or ``only`` members are.
+    """
     directory = Directory(server)
     bases = [f"ou=a,{directory.top}", f"ou=b,{directory.top}"]
-    source = ldap_source(
-        server, base=bases, filter=FILTER, incremental=strategy, select=["uid", "sn", "mail", "dn"]
-    )
+    options: dict[str, Any] = {"select": ["uid", "sn", "mail", "dn"]}
+    if groups:
+        only = [directory.outer] if groups == "only" else []
+        options = {"select": ["uid", "dn", "memberOf"], "groups": {"base": [directory.groups], "only": only}}
+    source = ldap_source(server, base=bases, filter=FILTER, incremental=strategy, **options)
     kinds: Counter[str] = Counter()
     items = list(source.read(None))
     known, cursor = applied({}, items), items[-1].cursor
@@ -182,3 +206,20 @@ def test_increments_equal_full_reads(served: tuple[Slapd, str]) -> None:
 
     histories()
     assert kinds["incremental"] > kinds["full"], kinds
+
+
+@pytest.mark.parametrize(
+    ("strategy", "groups"), [("sync", "read"), ("timestamps", "read"), ("timestamps", "only")]
+)
+def test_increments_with_groups_equal_full_reads(start_slapd: StartSlapd, strategy: str, groups: str) -> None:
+    """Also for whoever joins a group, leaves it, or is renamed and so in none any more."""
+    server = start_slapd(session_log=1000)
+    kinds: Counter[str] = Counter()
+
+    @given(steps=WITH_GROUPS, each=st.booleans())
+    @settings(max_examples=30, deadline=None)
+    def histories(steps: list[tuple[Any, ...]], *, each: bool) -> None:
+        kinds.update(check(server, steps, strategy, each=each, groups=groups))
+
+    histories()
+    assert min(kinds["incremental"], kinds["full"]) > 10, kinds
