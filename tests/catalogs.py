@@ -30,6 +30,8 @@ class Directory(Source):
         filter: str = "(objectClass=*)"
         anchor: str = "auto"
         tls: str | None = None
+        incremental: str = "auto"
+        overlap: int = 3600
         page_size: int = Field(default=1000, ge=1, le=5000)
 
         @model_validator(mode="after")
