@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from cli_world import office  # noqa: F401
 
 from syncd.errors import StoreError
 from syncd.store import database
-from syncd.store.database import VERSION, faults_of, open_database, open_reading
+from syncd.store.database import VERSION, faults_of, open_database, open_reading, put_in_place
 
 VERBS = (
     "preview hr",
@@ -254,3 +255,18 @@ def test_a_database_of_an_older_version_is_copied_before_it_is_changed(tmp_path)
 
     assert (VERSION,) == again.conn.execute("PRAGMA user_version").fetchone()
     again.close()
+
+
+def test_a_new_database_writes_ahead_before_it_is_in_its_place(tmp_path, monkeypatch):
+    """Whoever dies while switching to that leaves a journal that a reader may not undo."""
+    seen = []
+
+    def look(fresh, target):
+        with closing(sqlite3.connect(fresh)) as conn:
+            seen.append(conn.execute("PRAGMA journal_mode").fetchone())
+        put_in_place(fresh, target)
+
+    monkeypatch.setattr("syncd.store.database.put_in_place", look)
+    open_database(tmp_path / "syncd.db").close()
+
+    assert [("wal",)] == seen

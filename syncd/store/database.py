@@ -111,6 +111,8 @@ def _make(path: Path) -> None:
         conn.execute("PRAGMA journal_mode = MEMORY")
         conn.execute("PRAGMA synchronous = OFF")
         make_tables(conn)
+        # Switched over here: a process that dies while it does that leaves a journal that no reader can undo.
+        conn.execute("PRAGMA journal_mode = WAL")
     put_in_place(fresh, path)
 
 
