@@ -164,6 +164,8 @@ def _opened(url: str, tls: _CheckedTls | None, connection: Connection) -> Connec
     try:
         with _translated(url):
             connection.open(read_server_info=False)
+            # The bind stands right behind the end of the handshake: it would wait for that to be acknowledged.
+            connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls and not connection.server.ssl:
                 _start_tls(connection, url)
     except ConnectorError as error:

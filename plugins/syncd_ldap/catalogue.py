@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from urllib.parse import urlsplit
 
-from syncd import Denied, Entry
+from syncd import Entry
 
+from . import schema
 from .adapter import Session
 from .entries import Yielded
-from .filters import escape_filter
 
 PORTS = frozenset({3268, 3269})
 MEMBERSHIPS = frozenset({"member", "memberof"})
@@ -31,20 +31,12 @@ def outside(session: Session, names: Iterable[str]) -> frozenset[str]:
     Raises Unavailable.
     """
     asked = {name: name.partition(";")[0].lower() for name in names if name.lower() != "dn"}
-    held = _held(session, set(asked.values())) if asked else set()
-    return frozenset(name for name, attribute in asked.items() if attribute not in held - MEMBERSHIPS)
-
-
-def _held(session: Session, names: set[str]) -> set[str]:
-    named = "".join(f"(lDAPDisplayName={escape_filter(name)})" for name in sorted(names))
-    text = f"(&(objectClass=attributeSchema)(isMemberOfPartialAttributeSet=TRUE)(|{named}))"
-    try:
-        (root,) = session.search("", "(objectClass=*)", "base", "schemaNamingContext")
-        schema = root["schemaNamingContext"][0].decode()
-        found = session.search(schema, text, "one", "lDAPDisplayName")
-    except (Denied, LookupError, ValueError):
-        return set()
-    return {value.decode().lower() for one in found for value in one.get("lDAPDisplayName", ())}
+    held = (
+        schema.such(session, "(isMemberOfPartialAttributeSet=TRUE)", set(asked.values())) if asked else None
+    )
+    return frozenset(
+        name for name, attribute in asked.items() if attribute not in (held or set()) - MEMBERSHIPS
+    )
 
 
 def unknown_blanks(items: Iterable[Yielded], names: frozenset[str]) -> Iterator[Yielded]:

@@ -21,12 +21,26 @@ def escape_filter(value: str) -> str:
     )
 
 
+def _parsed(text: str) -> FilterNode:
+    return parse_filter(text, None, auto_escape=False, auto_encode=False, validator=None, check_names=False)
+
+
+def attributes_in(text: str) -> set[str]:
+    """Return the names of the attributes that a filter asks for, as it writes them."""
+    names, nodes = set[str](), [_parsed(text)]
+    while nodes:
+        node = nodes.pop()
+        nodes += node.elements
+        name = (node.assertion or {}).get("attr")
+        if name:
+            names.add(name)
+    return names
+
+
 def check_filter(text: str) -> None:
     """Raise ValueError if ``text`` is no filter; needs no server."""
     try:
-        root = parse_filter(
-            text, None, auto_escape=False, auto_encode=False, validator=None, check_names=False
-        )
+        root = _parsed(text)
     except LDAPInvalidFilterError as error:
         example = "(&(objectClass=person)(mail=*))"
         raise ValueError(f"{text!r} is no LDAP filter ({error}); it looks like {example}") from error

@@ -10,6 +10,7 @@ from . import witnesses
 from .adapter import Session
 from .catalogue import is_catalogue
 from .cursors import Strategy
+from .dirsync import CONTROL, DirSync
 from .entries import Shape
 from .paging import Reading
 from .syncrepl import REQUEST, SyncRepl
@@ -18,9 +19,16 @@ from .updates import UpdateNumbers
 
 Make = Callable[[Session, Reading, Shape], Strategy]
 
-STRATEGIES: Mapping[str, Make] = {"sync": SyncRepl, "usn": UpdateNumbers, "timestamps": Timestamps}
-ANCHORS = {"sync": "entryUUID", "usn": "objectGUID"}
+STRATEGIES: Mapping[str, Make] = {
+    "sync": SyncRepl,
+    "usn": UpdateNumbers,
+    "dirsync": DirSync,
+    "timestamps": Timestamps,
+}
+ANCHORS = {"sync": "entryUUID", "usn": "objectGUID", "dirsync": "objectGUID"}
 """The anchor by which a strategy learns who is gone."""
+OF_DOMAINS = frozenset({"usn", "dirsync"})
+"""What finds changes in a domain of Active Directory, of its groups as well."""
 
 
 def make(name: str, session: Session, reading: Reading, shape: Shape) -> Strategy:
@@ -64,8 +72,10 @@ def _unfit(name: str, session: Session, reading: Reading, shape: Shape) -> str |
         return "the server does not offer content synchronization (RFC 4533)"
     if name == "sync" and reading.options.groups and reading.options.groups.only:
         return "it tells of everybody, also of those who are in none of groups.only"
-    if name == "usn" and is_catalogue(session):
+    if name == "dirsync" and CONTROL not in session.root.controls:
+        return "the server does not offer DirSync, which Active Directory has"
+    if name in OF_DOMAINS and is_catalogue(session):
         return "a global catalogue shows changes of its own domain only"
-    if name != "usn" and witnesses.uses_memberships(reading.options.filter, shape.requested):
+    if name not in OF_DOMAINS and witnesses.uses_memberships(reading.options.filter, shape.requested):
         return "memberships are read, and change without the person"
     return None

@@ -212,10 +212,11 @@ class Options(ServerOptions):
         description="when a part of the tree is on another server, which is never asked: partial: nobody is "
         "taken for missing; ignore: whoever is there is not in this source",
     )
-    incremental: Literal["auto", "sync", "usn", "timestamps", "off"] = Field(
+    incremental: Literal["auto", "sync", "usn", "dirsync", "timestamps", "off"] = Field(
         default="auto",
         description="how changes are found: sync: content synchronization (RFC 4533, OpenLDAP with syncprov); "
-        "usn: uSNChanged (Active Directory); timestamps: modifyTimestamp, and a list of all who are there; "
+        "usn: uSNChanged (Active Directory); dirsync: what a domain of Active Directory replicates, for a bind "
+        "identity with that right; timestamps: modifyTimestamp, and a list of all who are there; "
         "off: every read is full; auto: what the server offers",
     )
     overlap: int = Field(

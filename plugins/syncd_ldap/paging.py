@@ -41,15 +41,23 @@ class Reading:
     def pages(self, base: str, attributes: list[str], only: str = "") -> Iterator[Page]:
         """Yield the pages of whom the configuration wants under ``base``; ``only`` is a filter that narrows it."""
         text = f"(&{self.filter}{only})" if only else self.filter
-        return self.search(base, text, self.options.scope, attributes)
+        return self.search(base, text, self.options.scope, attributes, people=True)
 
     def search(
-        self, base: str, text: str, scope: Scope, attributes: list[str], controls: Sequence[bytes] = ()
+        self,
+        base: str,
+        text: str,
+        scope: Scope,
+        attributes: list[str],
+        controls: Sequence[bytes] = (),
+        *,
+        people: bool = False,
     ) -> Iterator[Page]:
         """Yield the pages of a search; each is judged before it is handed on.
 
         Ends only when the server has said that this was all. Raises Unavailable or Denied, naming the page.
-        While one page is used the server makes the next.
+        While one page is used the server makes the next. Only ``people`` are counted, and missed where the
+        server refers to another one.
         """
         search = search_request(base, text, scope, attributes)
         cookie = b""
@@ -57,11 +65,11 @@ class Reading:
         message = self._ask_page(search, controls, cookie, base)
         for number in count(1):
             where = f"{self.session.url}: page {number} of {base or 'the root'}"
-            page = self._receive(message, where)
+            page = self._receive(message, where, people=people)
             first = page.entries[0] if page.entries else None
             while page.result is None:
                 yield page
-                page = self._receive(message, where)
+                page = self._receive(message, where, people=people)
             last, cookie = cookie, self._next(page.result, where)
             self._refuse_repetition(first, begun, where, stuck=first is None and cookie == last != b"")
             if cookie:
@@ -82,6 +90,36 @@ class Reading:
             if answer is None:
                 return
             yield answer
+
+    def whole(
+        self, base: str, text: str, attributes: list[str], controls: Sequence[bytes]
+    ) -> tuple[list[bytes], Result]:
+        """Return what a search of all below ``base`` finds without pages, and its result, which nobody has judged."""
+        message = self._ask(search_request(base, text, "subtree", attributes), controls, base)
+        entries: list[bytes] = []
+        result: Result | None = None
+        while result is None:
+            part, _, result = self._receive(message, f"{self.session.url}: changes of {base or 'the root'}")
+            entries += part
+        return entries, result
+
+    def finds(self, base: str, text: str, scope: Scope, controls: Sequence[bytes] = ()) -> bool:
+        """Tell whether a search finds an entry; no more than one is asked for. Raises Unavailable or Denied."""
+        search = search_request(base, text, scope, ["1.1"])
+        where = f"{self.session.url}: search of {base or 'the root'}"
+        found, cookie = False, b""
+        while not found:
+            one = [paged_control(1, cookie)] if self.options.page_size else []
+            message = self._ask(search, [*controls, *one], base)
+            page = self._receive(message, where)
+            while page.result is None:
+                found = True
+                page = self._receive(message, where)
+            found = found or bool(page.entries)
+            cookie = b"" if found else self._next(page.result, where)
+            if not cookie:
+                break
+        return found
 
     def _holds_people(self, uri: str) -> bool:
         return self.session.root.kind != "ad" or not name_in(uri).startswith(NO_PEOPLE)
@@ -106,11 +144,12 @@ class Reading:
             raise Unavailable(f"{self.session.url}: search of {base or 'the root'}: {error}") from error
         return number
 
-    def _receive(self, message: int, where: str) -> Page:
+    def _receive(self, message: int, where: str, *, people: bool = False) -> Page:
         with self._in_time(where):
             page = self._reader.page(message)
-        self.total += len(page.entries)
-        self.elsewhere += filter(self._holds_people, page.references)
+        if people:
+            self.total += len(page.entries)
+            self.elsewhere += filter(self._holds_people, page.references)
         if self.total > self.options.max_entries:
             limit = f"max_entries = {self.options.max_entries}"
             raise Denied(

@@ -34,6 +34,8 @@ def again(
 
 def present(reading: Reading, shape: Shape, named: set[str]) -> Iterator[Present | Problem]:
     """Yield everybody who is there, but those who were ``named`` already."""
+    # Whoever was named is on this list too, and must not count twice for max_entries.
+    reading.total = 0
     for base in reading.options.base:
         for page in reading.pages(base, [shape.anchor]):
             for one in shape.anchors(page.entries):

@@ -42,14 +42,13 @@ class Timestamps:
         return fresh, True
 
     def unusable(self) -> str | None:
-        """Return why this server does not offer it: it has to find bases with people in them by what is asked here."""
+        """Return why this server does not offer it: it has to find bases, and people in them, by what is asked here."""
         if self.session.root.kind == "ad":
             return "Active Directory does not search by modifyTimestamp"
+        ever = "(modifyTimestamp>=19700101000000Z)"
         return witnesses.blind(
-            self.reading,
-            self.reading.options.base,
-            "(&(modifyTimestamp>=19700101000000Z)(hasSubordinates=TRUE))",
-        )
+            self.reading, self.reading.options.base, f"(&{ever}(hasSubordinates=TRUE))"
+        ) or witnesses.overlooked(self.reading, ever)
 
     def _refuse_moves(self, since: str) -> None:
         text = f"(&(modifyTimestamp>={since})(hasSubordinates=TRUE))"

@@ -6,22 +6,25 @@ changed is looked for in the whole domain, since nobody who has left base or fil
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from syncd import ConnectorError, CursorExpired, Removed, Unavailable
+from syncd import ConnectorError, CursorExpired, Denied, Removed, Unavailable
 
-from . import sweeping, witnesses
-from .adapter import Session
+from . import domain, sweeping, witnesses
+from .adapter import Scope, Session
 from .cursors import Increment, Mark
 from .entries import Shape, guid
 from .paging import Reading
-from .wire import Malformed, attributes_of, contents_of, control
+from .wire import control
 
-SHOW_DELETED = "1.2.840.113556.1.4.417"
+SHOW_DELETED, SHOW_RECYCLED = "1.2.840.113556.1.4.417", "1.2.840.113556.1.4.2064"
 DELETED_OBJECTS = "<WKGUID=18E2EA80684F11D2B9AA00C04F79F805,{context}>"
-CONTAINERS = frozenset({b"organizationalUnit", b"container"})
+A_TOMBSTONE = "(&(isDeleted=TRUE)(objectClass=person)(!(objectClass=computer))(uSNChanged>=1))"
+"""A computer's tombstone is shown to many who are not shown a person's."""
+CONTAINERS = frozenset(map(str.encode, domain.CONTAINERS))
+POLICY = b"groupPolicyContainer"
+"""A container of everyday changes, in which is nobody."""
 ASKED = ["objectGUID", "isDeleted", "objectClass", "uSNCreated"]
 
 
@@ -44,9 +47,13 @@ class UpdateNumbers:
         self.session = session
         self.reading = reading
         self.shape = shape
+        self.asked = domain.asked(reading, shape)
         self.contexts = witnesses.contexts_of(reading.options.base, session.root.contexts)
         self.memberships = witnesses.uses_memberships(reading.options.filter, shape.requested)
         self.server = self._invocation()
+        # Recycled entries have lost their values; both are shown by the newer control, where there is one.
+        oid = SHOW_RECYCLED if SHOW_RECYCLED in session.root.controls else SHOW_DELETED
+        self.deleted = (control(oid.encode()),)
 
     def mark(self) -> Mark:
         """Return the highest number that the controller has given. Raises CursorExpired if it does not say."""
@@ -58,20 +65,22 @@ class UpdateNumbers:
 
     def since(self, mark: Mark) -> Increment:
         """Yield what has changed; return where to go on, and whether it vouches for the whole."""
-        fresh = self.mark()
-        if fresh["usn"] < mark["usn"]:
+        fresh, since = self.mark(), mark["usn"]
+        if fresh["usn"] < since:
             raise CursorExpired("the controller counts from an earlier point: it was restored")
         if fresh == mark:
             return fresh, False
-        changed: list[bytes] = []
-        removed: list[bytes] = []
-        for one in self._changed(mark["usn"]):
-            self._refuse_witness(one, mark["usn"])
-            (removed if one.deleted else changed).append(one.raw)
-        yield from sweeping.again(self.reading, self.shape, "objectGUID", changed)
-        yield from (Removed(guid(raw)) for raw in removed)
+        found = self._changed(since)
+        for one in found:
+            self._refuse_witness(one, since)
+        changed = dict.fromkeys(one.raw for one in found if not one.deleted)
+        renamed = [one.name for one in found if not one.deleted and one.created <= since]
+        changed |= dict.fromkeys(domain.pointing(self.reading, self.contexts, self.asked, renamed))
+        yield from sweeping.again(self.reading, self.shape, "objectGUID", list(changed))
+        yield from (Removed(guid(one.raw)) for one in found if one.deleted)
         if all(map(self._shows_tombstones, self.contexts)):
             return fresh, False
+        self._refuse_unseen_groups()
         yield from sweeping.present(self.reading, self.shape, set(map(guid, changed)))
         return fresh, True
 
@@ -81,7 +90,12 @@ class UpdateNumbers:
             return "the controller does not tell its invocationId"
         try:
             self.mark()
-            return witnesses.blind(self.reading, self.contexts, "(uSNChanged>=1)")
+            self._refuse_unseen_groups()
+            return (
+                domain.untraced(self.reading, self.asked - domain.OF_ITS_OWN - domain.NUMBERED)
+                or witnesses.blind(self.reading, self.contexts, "(uSNChanged>=1)")
+                or witnesses.overlooked(self.reading, "(uSNChanged>=1)")
+            )
         except (CursorExpired, ConnectorError) as error:
             return str(error)
 
@@ -95,42 +109,55 @@ class UpdateNumbers:
                 return guid(raw)
         return ""
 
-    def _changed(self, usn: int) -> Iterator[Changed]:
+    def _changed(self, usn: int) -> list[Changed]:
         text = f"(uSNChanged>={usn + 1})"
-        deleted = control(SHOW_DELETED.encode())
-        for context in self.contexts:
-            for page in self.reading.search(context, text, "subtree", ASKED, [deleted]):
-                # What shows no objectGUID is not shown to this source either.
-                yield from filter(None, map(_changed, page.entries))
+        return [
+            one
+            for context in self.contexts
+            for page in self.reading.search(context, text, "subtree", ASKED, self.deleted)
+            for one in map(_changed, page.entries)
+            if one is not None
+        ]
 
     def _refuse_witness(self, one: Changed, usn: int) -> None:
         """Raise CursorExpired if this entry changes others that do not show it."""
-        if CONTAINERS & one.classes and not one.deleted and one.created <= usn:
+        moves = CONTAINERS & one.classes and POLICY not in one.classes and not one.deleted
+        if moves and one.created <= usn:
             raise CursorExpired(
                 f"{one.name} was changed, and may have been renamed or moved with all that is in it"
             )
         if self.memberships and b"group" in one.classes:
             raise CursorExpired(f"the group {one.name} was changed, and with it what its members are in")
 
+    def _refuse_unseen_groups(self) -> None:
+        """Raise CursorExpired if a group may be deleted unseen, and with it what its members are in."""
+        seen = all(self._finds_deleted(context, "(uSNChanged>=1)", "base") for context in self.contexts)
+        if self.memberships and not seen:
+            raise CursorExpired("memberships are read, and who is deleted is not shown to the bind identity")
+
     def _shows_tombstones(self, context: str) -> bool:
-        name = DELETED_OBJECTS.format(context=context)
-        found = self.session.entry(name, "isDeleted", controls=(SHOW_DELETED,))
-        # Whoever may not look into it is shown an empty entry, or none.
-        return bool(found and found.get("isdeleted"))
+        """Tell whether a person's tombstone is shown; where there is none yet, nobody can know."""
+        return self._finds_deleted(context, A_TOMBSTONE, "one")
+
+    def _finds_deleted(self, context: str, text: str, scope: Scope) -> bool:
+        try:
+            return self.reading.finds(DELETED_OBJECTS.format(context=context), text, scope, self.deleted)
+        except Denied:
+            return False
 
 
 def _changed(raw: bytes) -> Changed | None:
+    """Read an entry; None if it shows no objectGUID, for then it is not shown to this source either."""
+    name, found = witnesses.shown(raw)
+    if "objectguid" not in found:
+        return None
     try:
-        name, begin, end = contents_of(raw)
-        found = {kind.lower(): values for kind, values in attributes_of(raw, begin, end, {})[1]}
-        if b"objectguid" not in found:
-            return None
         return Changed(
-            found[b"objectguid"][0],
-            name.decode("utf-8", "replace"),
-            found.get(b"isdeleted", [b""])[0].upper() == b"TRUE",
-            frozenset(found.get(b"objectclass", ())),
-            int(found.get(b"usncreated", [b"0"])[0]),
+            found["objectguid"][0],
+            name,
+            found.get("isdeleted", [b""])[0].upper() == b"TRUE",
+            frozenset(found.get("objectclass", ())),
+            int(found.get("usncreated", [b"0"])[0]),
         )
-    except (Malformed, IndexError, KeyError, ValueError) as error:
-        raise Unavailable(f"a changed entry cannot be read: {error!r}") from error
+    except (IndexError, ValueError) as error:
+        raise Unavailable(f"{name}, which was changed, cannot be read: {error!r}") from error

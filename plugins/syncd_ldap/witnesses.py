@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from syncd import CursorExpired
+from syncd import CursorExpired, Unavailable
 
 from . import dn
 from .paging import Reading
-from .wire import attributes_of, contents_of
+from .wire import Malformed, attributes_of, contents_of
 
-MEMBERSHIPS = frozenset({"memberof", "ismemberof", "nsrole", "tokengroups"})
+MEMBERSHIPS = frozenset(
+    {
+        *("memberof", "ismemberof", "nsrole", "msds-memberoftransitive"),
+        *("tokengroups", "tokengroupsglobalanduniversal", "tokengroupsnogcacceptable"),
+    }
+)
 """Attributes of a person that change with a group, in lower case; servers compute them."""
 
 
@@ -39,13 +44,34 @@ def contexts_of(bases: Iterable[str], contexts: Iterable[str]) -> list[str]:
 def found(reading: Reading, context: str, text: str, *names: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield name and attributes (in lower case, the last value of each) of all that ``text`` finds."""
     for page in reading.search(context, text, "subtree", list(names)):
-        for raw in page.entries:
-            name, begin, end = contents_of(raw)
-            values = attributes_of(raw, begin, end, {})[1]
+        for name, values in map(shown, page.entries):
             yield (
-                name.decode("utf-8", "replace"),
-                {kind.decode().lower(): given[-1].decode("utf-8", "replace") for kind, given in values},
+                name,
+                {kind: given[-1].decode("utf-8", "replace") for kind, given in values.items() if given},
             )
+
+
+def shown(raw: bytes) -> tuple[str, dict[str, list[bytes]]]:
+    """Return the name of an entry, and its attributes by their names in lower case. Raises Unavailable."""
+    try:
+        name, begin, end = contents_of(raw)
+        values = attributes_of(raw, begin, end, {})[1]
+    except (Malformed, IndexError) as error:
+        raise Unavailable(f"an entry cannot be read: {error!r}") from error
+    return name.decode("utf-8", "replace"), {kind.decode("ascii", "replace").lower(): v for kind, v in values}
+
+
+def overlooked(reading: Reading, text: str) -> str | None:
+    """Return why people are not found by ``text``, though it holds for every one of them.
+
+    Who may not read an attribute of them finds nobody by it, without an error.
+    """
+    scope = reading.options.scope
+    for base in reading.options.base:
+        narrowed = f"(&{reading.filter}{text})"
+        if reading.finds(base, reading.filter, scope) and not reading.finds(base, narrowed, scope):
+            return f"nobody of {base} is found by {text}: let the bind identity read and search these"
+    return None
 
 
 def blind(reading: Reading, names: Iterable[str], text: str) -> str | None:

@@ -7,16 +7,16 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from servers.certificates import Authority
-from servers.ldap_source import drain, ldap_source, lines
-from servers.samba import CROWD, CROWD_UNIT, DOMAIN, MISSING, READER, REALM, Samba
+from servers.ldap_source import AD_FILTER as FILTER
+from servers.ldap_source import ad_source, drain, lines
+from servers.samba import CROWD, CROWD_UNIT, DOMAIN, MISSING, READER, REALM, WATCHER, Samba
 from servers.slapd import PASSWORD, free_port
 
 from syncd import Checkpoint, CursorExpired, Denied, Entry, Present, Unavailable
-from syncd.config.presets import PRESETS
 from syncd.testing import SourceConformance
 from syncd_ldap.adapter import Session
 from syncd_ldap.cursors import parse
@@ -26,16 +26,7 @@ from syncd_ldap.source import LdapSource
 
 pytest_plugins = ("servers.fixtures",)
 
-FILTER = PRESETS["ad-user"].options["filter"]
-BIND = {"dn": READER, "password": "credential:reader"}
 FULL = [Checkpoint(cursor=None, full=True)]
-
-
-def ad_source(domain: Samba, *bases: str, **options: Any) -> LdapSource:
-    """Return a source that reads ``bases`` over ldaps, as the reader."""
-    told = {"ca_file": domain.authority.path, "bind": BIND, "base": list(bases), "filter": FILTER}
-    told |= {"select": ["sAMAccountName", "sn", "mail"]}
-    return ldap_source(options.pop("url", domain.ldaps_url), **told | options)
 
 
 # --- what a read yields
@@ -153,9 +144,9 @@ def test_a_bind_over_an_open_connection_is_refused_by_the_server_with_the_cure(d
 @pytest.mark.parametrize("dn", [READER, "reader@ad.example.test", "EXAMPLE\\reader"])
 def test_one_may_bind_by_any_name_of_the_account(domain: Samba, unit: str, dn: str) -> None:
     domain.user("fay.g", unit)
-    source = ad_source(domain, unit, bind=BIND | {"dn": dn})
+    source = ad_source(domain, unit, who=dn)
     assert ["fay.g"] == drain(source).values("sAMAccountName")
-    told = list(ad_source(domain, unit, bind=BIND | {"dn": dn}).check())
+    told = list(ad_source(domain, unit, who=dn).check())
     assert f"{domain.ldaps_url}: Active Directory" in told[0]
     assert told[0].endswith("; the anchor is objectGUID")
     assert "reader" in told[1]
@@ -169,7 +160,7 @@ def test_a_wrong_password_is_denied_with_the_reason_of_the_controller(domain: Sa
     domain.password(gone, "Pass-word-1")
     domain.disable(gone)
     with pytest.raises(Denied, match=r"invalidCredentials .*the account is disabled"):
-        ad_source(domain, unit, bind=BIND | {"dn": gone}, secret="Pass-word-1").open()
+        ad_source(domain, unit, who=gone, secret="Pass-word-1").open()
 
 
 def test_nobody_may_not_read(domain: Samba) -> None:
@@ -530,3 +521,27 @@ class TestDomainController(SourceConformance):
     @pytest.fixture
     def denied(self, domain: Samba, unit: str) -> LdapSource:
         return ad_source(domain, unit, secret="wrong")
+
+
+class TestUpdateNumbers(TestDomainController):
+    """uSNChanged; whoever asks is shown who was deleted."""
+
+    incremental = True
+    options: ClassVar[dict[str, str]] = {"incremental": "auto", "who": WATCHER}
+
+    @pytest.fixture
+    def source(self, domain: Samba, unit: str) -> LdapSource:
+        domain.add_all(unit, [f"first{number}" for number in range(5)])
+        return ad_source(domain, unit, page_size=2, **self.options)
+
+
+class TestUpdateNumbersWithoutTombstones(TestUpdateNumbers):
+    """uSNChanged, and a list of all who are there."""
+
+    options: ClassVar[dict[str, str]] = {"incremental": "auto", "who": READER}
+
+
+class TestDirSync(TestUpdateNumbers):
+    """What the domain replicates."""
+
+    options: ClassVar[dict[str, str]] = {"incremental": "dirsync", "who": WATCHER}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import ldap3
 import pytest
-from servers.ldap_source import BIND, ldap_source
+from servers.ldap_source import BIND, ldap_source, lines
 from servers.slapd import (
     ADMIN,
     MISSING,
@@ -56,8 +56,13 @@ def admin(server: Slapd) -> Iterator[ldap3.Connection]:
 
 
 @pytest.fixture(params=["sync", "timestamps"])
-def source(request: pytest.FixtureRequest, server: Slapd) -> LdapSource:
-    return ldap_source(server, incremental=request.param, select=["uid", "sn"])
+def strategy(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def source(server: Slapd, strategy: str) -> LdapSource:
+    return ldap_source(server, incremental=strategy, select=["uid", "sn"])
 
 
 def whole(source: LdapSource) -> tuple[dict[str, str], str]:
@@ -229,12 +234,41 @@ def test_what_may_not_be_searched_by_rules_a_strategy_out(start_slapd: StartSlap
     assert chosen == (parse(end.cursor).strategy if end.cursor else None)
 
 
+def test_a_time_that_may_not_be_searched_by_of_people_rules_timestamps_out(start_slapd: StartSlapd) -> None:
+    hidden = f"access to dn.children={PEOPLE} attrs=modifyTimestamp by * none"
+    server = start_slapd(people(3), access=[hidden, "access to * by * read"])
+    source = ldap_source(server, incremental="timestamps")
+    assert not list(source.read(None))[-1].cursor
+    told = next(line for line in list(source.check()) if line.startswith("every read is full"))
+    assert f"nobody of {PEOPLE} is found by (modifyTimestamp>=19700101000000Z)" in told
+
+
 @pytest.mark.parametrize("asked", [{"select": ["uid", "memberOf"]}, {"filter": "(memberOf=cn=x,dc=example)"}])
 def test_memberships_are_always_read_in_full(server: Slapd, asked: dict[str, object]) -> None:
     """A group that changes does not touch its members."""
     source = ldap_source(server, incremental="auto", **asked)
     assert not list(source.read(None))[-1].cursor
     assert "memberships are read" in next(line for line in list(source.check()) if "every read" in line)
+
+
+def test_a_reference_beside_the_bases_is_none_of_this_source(start_slapd: StartSlapd, strategy: str) -> None:
+    """Moved containers are looked for in the whole directory, and people are not."""
+    far = record(f"ou=far,{SUFFIX}", objectClass=["referral", "extensibleObject"], ou="far", ref="ldap://far")
+    server = start_slapd([*people(3), far], session_log=100)
+    source = ldap_source(server, incremental=strategy)
+    _, cursor = whole(source)
+    server.modify(f"dn: uid=u1,{PEOPLE}\nchangetype: modify\nreplace: sn\nsn: X\n")
+    *_, end = source.read(cursor)
+    assert (strategy == "timestamps", []) == (end.full, lines(source))
+
+
+def test_people_count_once_for_max_entries(start_slapd: StartSlapd) -> None:
+    """By timestamps all are listed, whoever has changed among them."""
+    server = start_slapd(people(4))
+    source = ldap_source(server, incremental="timestamps", max_entries=4)
+    _, cursor = whole(source)
+    *_, end = source.read(cursor)
+    assert end.full
 
 
 # --- a connection that breaks

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from syncd import Checkpoint, Context, Entry, Problem
+from syncd import Checkpoint, Context, CursorExpired, Entry, Problem, Removed
+from syncd.config.presets import PRESETS
+from syncd.model import Item
 from syncd.testing import Line, RecordingLog
+from syncd.testing.conformance.sources import applied
 from syncd_ldap.source import LdapSource
 
+from . import samba
 from .slapd import PASSWORD, PEOPLE, READER, Slapd
 
 FILTER = "(objectClass=inetOrgPerson)"
+AD_FILTER = PRESETS["ad-user"].options["filter"]
 ATTRIBUTES = ("uid", "cn", "sn", "mail")
 BIND = {"dn": READER, "password": "credential:reader"}
 
@@ -53,6 +58,57 @@ def ldap_source(
     source = LdapSource(LdapSource.Options(**options), Context("hq", RecordingLog(), lambda _: secret))
     source.select(select)
     return source
+
+
+def ad_source(
+    domain: samba.Samba, *bases: str, who: str = samba.READER, url: str = "", **options: Any
+) -> LdapSource:
+    """Return a source that reads ``bases`` of a domain over ldaps."""
+    bind = {"dn": who, "password": "credential:reader"}
+    told = {"ca_file": domain.authority.path, "bind": bind, "base": list(bases), "filter": AD_FILTER}
+    told |= {"select": ["sAMAccountName", "sn", "mail"]}
+    return ldap_source(url or domain.ldaps_url, **told | options)
+
+
+class Followed:
+    """A source that is read in full, and then incrementally; each time that has to be what a full read says."""
+
+    def __init__(self, source: LdapSource) -> None:
+        self.source = source
+        off = source.options.model_copy(update={"incremental": "off"})
+        self.other = LdapSource(off, source.context)
+        self.other.select(source.selected)
+        self.expired = ""
+        self._remember({}, list(source.read(None)))
+
+    def _remember(self, known: Any, items: list[Item]) -> None:
+        self.known = applied(known, items)
+        end = items[-1]
+        assert isinstance(end, Checkpoint)
+        self.cursor, self.full = end.cursor, end.full
+
+    def read(self) -> list[Item]:
+        """Read from the cursor, and in full if that has ``expired``; return what came."""
+        self.expired = ""
+        assert self.cursor
+        try:
+            items = list(self.source.read(self.cursor))
+            self._remember(self.known, items)
+        except CursorExpired as reason:
+            self.expired = str(reason)
+            items = list(self.source.read(None))
+            self._remember({}, items)
+        assert applied({}, self.other.read(None)) == self.known, self.expired or "it was incremental"
+        return items
+
+    def told(self) -> tuple[set[str], set[str]]:
+        """Read from the cursor; return the anchors of who came, and of who was known and is gone."""
+        before = set(self.known)
+        items = self.read()
+        assert not self.expired, self.expired
+        entries = {one.anchor for one in items if isinstance(one, Entry)}
+        removed = {one.anchor for one in items if isinstance(one, Removed)} & before
+        return entries, removed
 
 
 def drain(source: LdapSource) -> Read:

@@ -10,7 +10,8 @@ of its own in 127.0.0.0/8 instead, and needs root to listen there. Nothing but L
 
 Making a domain takes seconds, so it is made once per machine, in the folder ``syncd-tests`` of the user's caches;
 each server starts from a copy. A domain has a unit Crowd with CROWD people, all of them in the group
-``everybody`` there, and the user ``reader``, who may read.
+``everybody`` there, and the user ``reader``, who may read. ``watcher`` may see who is deleted too, and what is
+replicated (DirSync), and ``follower`` only the latter.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
 import time
 import uuid
@@ -45,6 +47,8 @@ EVERYBODY = f"CN=everybody,{CROWD_UNIT}"
 ADMIN = f"CN=Administrator,CN=Users,{DOMAIN}"
 CONTROLLER = f"CN=DC1,OU=Domain Controllers,{DOMAIN}"
 READER = f"CN=reader,CN=Users,{DOMAIN}"
+WATCHER = f"CN=watcher,CN=Users,{DOMAIN}"
+FOLLOWER = f"CN=follower,CN=Users,{DOMAIN}"
 
 CROWD = 1200
 """How many people the unit Crowd has: u0, u1, ..."""
@@ -53,6 +57,7 @@ ENABLED, DISABLED = "544", "546"
 """userAccountControl of an account that needs no password (a vendor's rule)."""
 
 TREE_DELETE = "1.2.840.113556.1.4.805"
+SHOW_DELETED = "1.2.840.113556.1.4.417"
 
 SAMBA = shutil.which("samba", path="/usr/sbin:/usr/local/sbin") or ""
 PYTHON = "/usr/bin/python3"
@@ -107,12 +112,17 @@ def template() -> Path:
             making = cache / "making"
             shutil.rmtree(making, ignore_errors=True)
             making.mkdir()
-            command = [PYTHON, "-I", str(recipe), str(making), REALM, PASSWORD]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
+            _script(recipe, str(making), REALM, PASSWORD)
             making.rename(made)
     return made
+
+
+def _script(file: Path, *arguments: str) -> None:
+    """Run a script by the Python that Samba's own modules are for; isolated, for one called samba lies here."""
+    command = [PYTHON, "-I", str(file), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
 
 
 class Samba:
@@ -122,11 +132,17 @@ class Samba:
     """
 
     def __init__(
-        self, directory: Path, authority: Authority | None = None, *, kerberos: bool = False
+        self,
+        directory: Path,
+        authority: Authority | None = None,
+        *,
+        kerberos: bool = False,
+        of: Path | None = None,
     ) -> None:
         """Copy the domain into ``directory``; the server's certificate is of ``authority``, or of a new one.
 
-        With ``kerberos`` it gives out tickets as well, for itself under its address.
+        With ``kerberos`` it gives out tickets as well, for itself under its address. ``of`` is the folder of
+        a server that is stopped, to copy that one's domain.
         """
         self.directory = directory
         self.kerberos = kerberos
@@ -134,7 +150,7 @@ class Samba:
         self.address = ""
         self.process: subprocess.Popen[bytes] | None = None
         self._connection: ldap3.Connection | None = None
-        shutil.copytree(template(), directory)
+        shutil.copytree(of or template(), directory, ignore=shutil.ignore_patterns("ldapi", "run", "*.sock"))
 
     def __enter__(self) -> Self:
         self.start()
@@ -184,9 +200,9 @@ class Samba:
         raise RuntimeError(f"samba did not start: {(self.directory / 'samba.log').read_text()}")
 
     def _configure(self) -> None:
-        """Write smb.conf and the certificate, both for this address."""
+        """Write smb.conf and the certificate, both for this address; a proxy before it is believed as well."""
         here = self.directory
-        certificate = self.authority.sign("dc1", f"DNS:{HOST}", f"IP:{self.address}")
+        certificate = self.authority.sign("dc1", f"DNS:{HOST}", f"IP:{self.address}", "IP:127.0.0.1")
         (here / "run" / "ncalrpc").mkdir(parents=True, exist_ok=True)
         settings = {
             "netbios name": "DC1",
@@ -240,6 +256,10 @@ class Samba:
             if self.process.stdin is not None:
                 self.process.stdin.close()
             self.process = None
+
+    def renew(self) -> None:
+        """While it is stopped: give it another invocationId, as after a restore from a backup."""
+        _script(Path(__file__).with_name("samba_renewed.py"), str(self.directory))
 
     @property
     def connection(self) -> ldap3.Connection:
@@ -306,10 +326,44 @@ class Samba:
         """Delete an entry with all below it; logins are free for others then."""
         self.connection.delete(dn, controls=[(TREE_DELETE, True, None)])
 
+    def revive(self, guid: str, dn: str) -> None:
+        """Bring back somebody who was deleted, as ``dn``."""
+        shown = [(SHOW_DELETED, True, None)]
+        self.connection.search(f"<GUID={guid}>", "(objectClass=*)", ldap3.BASE, controls=shown)
+        deleted = self.connection.response[0]["dn"]
+        changes = {
+            "isDeleted": [(ldap3.MODIFY_DELETE, [])],
+            "distinguishedName": [(ldap3.MODIFY_REPLACE, [dn])],
+        }
+        self.connection.modify(deleted, changes, controls=shown)
+
     def guid(self, dn: str) -> str:
         """Return the objectGUID of an entry, as people write it."""
-        self.connection.search(dn, "(objectClass=*)", ldap3.BASE, attributes=["objectGUID"])
-        return str(uuid.UUID(bytes_le=self.connection.response[0]["raw_attributes"]["objectGUID"][0]))
+        return str(uuid.UUID(bytes_le=self.value(dn, "objectGUID")))
+
+    def value(self, dn: str, attribute: str, controls: Any = None) -> bytes:
+        """Return the first value of an attribute of an entry."""
+        return self._raw(dn, "(objectClass=*)", ldap3.BASE, attribute, controls)[0]
+
+    def hide(self, attribute: str, dn: str, who: str) -> None:
+        """Take from ``who`` the right to read an attribute of all that will be made below ``dn``."""
+        schema = f"CN=Schema,CN=Configuration,{DOMAIN}"
+        guid = self._raw(schema, f"(lDAPDisplayName={attribute})", ldap3.LEVEL, "schemaIDGUID")[0]
+        # ACCESS_DENIED_OBJECT_ACE for children, RIGHT_DS_READ_PROPERTY (MS-DTYP, section 2.4.4.4).
+        ace = struct.pack("<II", 0x10, 1) + guid + self.value(who, "objectSid")
+        ace = struct.pack("<BBH", 6, 2, len(ace) + 4) + ace
+        access = [("1.2.840.113556.1.4.801", True, bytes.fromhex("3003020104"))]
+        old = self.value(dn, "nTSecurityDescriptor", access)
+        at = struct.unpack("<I", old[16:20])[0]
+        revision, size, aces = struct.unpack("<HHH", old[at : at + 6])
+        new = struct.pack("<HHHH", revision, size + len(ace), aces + 1, 0) + ace + old[at + 8 : at + size]
+        changes = {"nTSecurityDescriptor": [(ldap3.MODIFY_REPLACE, [old[:at] + new])]}
+        self.connection.modify(dn, changes, controls=access)
+
+    def _raw(self, dn: str, text: str, scope: str, attribute: str, controls: Any = None) -> list[bytes]:
+        self.connection.search(dn, text, scope, attributes=[attribute], controls=controls)
+        found = (one for one in self.connection.response if one["type"] == "searchResEntry")
+        return list(next(found)["raw_attributes"][attribute])
 
     def add_all(self, base: str, names: Iterable[str], **attributes: Any) -> list[str]:
         """Add users; returns their names in the directory."""

@@ -3,7 +3,8 @@
     /usr/bin/python3 -I samba_domain.py FOLDER REALM PASSWORD
 
 Isolated (-I), for a module called samba lies beside it. Passwords never expire, for the folder may be used for
-years. The unit Crowd has more people than a page of Active Directory, and one group of them all.
+years. The unit Crowd has more people than a page of Active Directory, and one group of them all. The user reader
+may read; watcher may see who is deleted as well, and what is replicated; follower only the latter.
 """
 
 import logging
@@ -12,11 +13,16 @@ from pathlib import Path
 
 from samba import dsdb
 from samba.auth import system_session
+from samba.dcerpc import security
+from samba.ndr import ndr_unpack
 from samba.param import LoadParm
 from samba.provision import provision
 from samba.samdb import SamDB
+from samba.sd_utils import SDUtils
 
 CROWD = 1200
+REPLICATING_CHANGES = "1131f6aa-9c07-11d1-f79f-00c04fc2dcd2"
+"""The right "Replicating Directory Changes" (MS-ADTS, section 5.1.3.2.1)."""
 NO_PASSWORD_EXPIRES = {"maxPwdAge": "0", "minPwdAge": "0"}
 
 
@@ -44,14 +50,16 @@ def make(folder: Path, realm: str, password: str) -> SamDB:
 
 
 def fill(database: SamDB, password: str) -> None:
-    """Add the reader and the crowd."""
+    """Add those who ask, and the crowd."""
     domain = str(database.domain_dn())
     crowd = f"OU=Crowd,{domain}"
     database.modify_ldif(
         f"dn: {domain}\nchangetype: modify\n"
         + "-\n".join(f"replace: {name}\n{name}: {value}\n" for name, value in NO_PASSWORD_EXPIRES.items())
     )
-    database.newuser("reader", password)
+    for name in ("reader", "watcher", "follower"):
+        database.newuser(name, password)
+    permit(database)
     database.add({"dn": crowd, "objectClass": "organizationalUnit"})
     people = [f"CN=u{number},{crowd}" for number in range(CROWD)]
     for number, dn in enumerate(people):
@@ -61,6 +69,21 @@ def fill(database: SamDB, password: str) -> None:
         )
     group = {"dn": f"CN=everybody,{crowd}", "objectClass": "group", "sAMAccountName": "everybody"}
     database.add({**group, "member": people})
+
+
+def permit(database: SamDB) -> None:
+    """Let the watcher list Deleted Objects, and both him and the follower learn of changes."""
+    domain = str(database.domain_dn())
+    sids = {}
+    for name in ("watcher", "follower"):
+        (found,) = database.search(domain, expression=f"(sAMAccountName={name})", attrs=["objectSid"])
+        sids[name] = ndr_unpack(security.dom_sid, found["objectSid"][0])
+    rights = SDUtils(database)
+    for sid in sids.values():
+        rights.dacl_add_ace(domain, f"(OA;;CR;{REPLICATING_CHANGES};;{sid})")
+    deleted, shown = f"CN=Deleted Objects,{domain}", ["show_recycled:1"]
+    old = rights.read_sd_on_dn(deleted, shown).as_sddl()
+    rights.modify_sd_on_dn(deleted, old.replace("(", f"(A;;LCRP;;;{sids['watcher']})(", 1), shown)
 
 
 def main() -> None:
