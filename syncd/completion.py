@@ -64,7 +64,7 @@ def _acquaintance(item: Correlated, plan: Completion) -> Completed:
         faults += held
     if standing.others or standing.template or standing.local:
         owner = standing.owner if standing.link is not None else plan.adopts
-        own = Layer(plan.precedence, layer, owner, gone=False, enabled=record.enabled)
+        own = Layer(plan.precedence, layer, owner, gone=None, enabled=record.enabled)
         values = fold_layers(standing.template, (*standing.others, own), standing.local)
     else:
         values = layer

@@ -18,7 +18,7 @@ import pytest
 from syncd import logs
 from syncd.config import Settings, load
 from syncd.connector import Source
-from syncd.model import Checkpoint, fold
+from syncd.model import Checkpoint, Layer, fold, fold_layers
 from syncd.pipeline import line as line_module
 from syncd.pipeline.installation import Installation, Line, line_of
 from syncd.pipeline.opening import catalog_of
@@ -27,6 +27,7 @@ from syncd.plugins import load as load_plugins
 from syncd.store.database import Database, make_tables, open_database
 from syncd.store.queue import Stored, operations
 from syncd.store.runs import Run, run_of
+from syncd.store.standings import precedence_of, texts
 from syncd.testing.memory import MemoryDeltaSource, MemoryPlatform, MemorySource
 from syncd.testing.worlds import World
 
@@ -271,7 +272,26 @@ def check_books(site):
             "SELECT account FROM remotes WHERE platform = ? ORDER BY account", platform
         )
     assert 1 >= len(site.rows("SELECT id FROM runs WHERE kind = 'sync' AND state IN ('planned','held')"))
+    check_layers(site)
     check_journal(site)
+
+
+def check_layers(site):
+    """Every account says what its layers come to: its template, its links in precedence, a person's word."""
+    conn = site.database.conn
+    ranks = {
+        enterprise: precedence_of(conn, one.sources) for enterprise, one in site.settings.enterprises.items()
+    }
+    for number, enterprise, attributes, template, local in site.rows(
+        "SELECT id, enterprise, attributes, template, local FROM accounts"
+    ):
+        links = [
+            Layer(ranks[enterprise][connection], texts(record), bool(owner), gone_at, enabled=True)
+            for connection, record, owner, gone_at in site.rows(
+                "SELECT connection, record, owner, gone_at FROM links WHERE account = ?", number
+            )
+        ]
+        assert fold_layers(texts(template), links, texts(local)) == texts(attributes), number
 
 
 def check_journal(site):

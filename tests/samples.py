@@ -6,13 +6,15 @@ from typing import Any
 
 from syncd.model import Completed, Correlated, Fault, Layer, Record, Role, Standing, Template
 
+MONDAY, TUESDAY = "2026-01-05T08:00:00Z", "2026-01-06T08:00:00Z"
+
 
 def record(anchor: str = "a1", *, enabled: bool = True, **values: Any) -> Record:
     return Record(anchor, values, enabled, b"print")
 
 
 def layer(
-    precedence: int = 1, *, owner: bool = True, gone: bool = False, enabled: bool = True, **said: Any
+    precedence: int = 1, *, owner: bool = True, gone: str | None = None, enabled: bool = True, **said: Any
 ) -> Layer:
     return Layer(precedence, said, owner, gone, enabled)
 
@@ -33,7 +35,7 @@ def standing(**changes: Any) -> Standing:
         "record": dict(attributes),
         "owner": True,
         "enabled": True,
-        "leaving": False,
+        "leaving": None,
         "fingerprint": b"old",
         "revision": 5,
     }

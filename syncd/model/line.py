@@ -10,12 +10,15 @@ from .values import Fault, Record, Value
 
 
 class Layer(NamedTuple):
-    """What another link says of the same account; a lower ``precedence`` beats a higher one."""
+    """What another link says of the same account; a lower ``precedence`` beats a higher one.
+
+    ``gone``: since when its entry is gone (a time as it is stored), None while it is there.
+    """
 
     precedence: int
     record: dict[str, Value]
     owner: bool
-    gone: bool
+    gone: str | None
     enabled: bool
 
 
@@ -23,7 +26,7 @@ class Standing(NamedTuple):
     """An account as it is stored, seen from one connection.
 
     ``link``, ``anchor``, ``record``, ``owner``, ``enabled`` and ``leaving`` are this connection's own
-    link, if the account has one; ``leaving`` means that it had ended: its entry was gone.
+    link, if the account has one; ``leaving`` is since when its entry is gone, None while it is there.
     """
 
     account: int
@@ -38,7 +41,7 @@ class Standing(NamedTuple):
     record: dict[str, Value]
     owner: bool
     enabled: bool
-    leaving: bool
+    leaving: str | None
     fingerprint: bytes | None
     revision: int
     others: tuple[Layer, ...] = ()
@@ -88,7 +91,8 @@ class Operation(NamedTuple):
     stand there beside the attributes. ``record`` is what the link (or the person) will say from now on,
     ``replaced`` the patch that leads back to what it said. ``link_action``: ``make``, ``keep``, ``move``
     (to this anchor), ``end``, ``restore`` (undo), ``drop`` or ``local`` (a person's layer). Of a ``drop``, and of
-    the ``make`` that undoes it, ``replaced`` names what a person says in the link's place.
+    the ``make`` that undoes it, ``replaced`` names what a person says in the link's place. ``gone_at``: since
+    when the link's entry was gone, or is to be again where a ``make`` or an ``end`` undoes something.
     """
 
     anchor: str | None
@@ -112,6 +116,7 @@ class Operation(NamedTuple):
     account_kind: str
     allocate: Mapping[str, Numbers]
     seen: int | None = None
+    gone_at: str | None = None
 
 
 class Untouched(NamedTuple):
@@ -140,12 +145,13 @@ def fold_layers(
 
 
 def speaking(layers: Iterable[Layer]) -> list[Layer]:
-    """Return the layers that count: those whose entry is there, or all if every owner is gone.
+    """Return the layers that count: those whose entry is there.
 
-    So a leaver keeps their name while they are disabled.
+    Where every owner is gone, also those whose entry was there until the last of them went: a leaver keeps
+    what was said of them.
     """
     every = list(layers)
-    owners = [layer for layer in every if layer.owner]
-    if owners and all(layer.gone for layer in owners):
-        return every
-    return [layer for layer in every if not layer.gone]
+    owners = [layer.gone for layer in every if layer.owner]
+    left = [gone for gone in owners if gone is not None]
+    last = max(left) if left and len(left) == len(owners) else None
+    return [layer for layer in every if layer.gone is None or (last is not None and layer.gone >= last)]

@@ -96,7 +96,7 @@ def _layers(here: Installation, account: int) -> tuple[dict[str, Layer], dict[st
         (account,),
     ).fetchall()
     layers = {
-        name: Layer(_precedence(here, name), texts(record), bool(owner), gone_at is not None, bool(enabled))
+        name: Layer(_precedence(here, name), texts(record), bool(owner), gone_at, bool(enabled))
         for name, record, owner, gone_at, enabled, _ in rows
     }
     return layers, {row[0]: row[5] for row in rows}

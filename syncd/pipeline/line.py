@@ -228,11 +228,13 @@ def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:
         for name, one in here.settings.platforms.items()
         if one.enterprises is None or run.enterprise in one.enterprises
     ]
+    configured = here.settings.enterprises.get(run.enterprise)
     with bound(run=run.id):
         ended = applying.apply(
             here.database,
             run,
             platforms=platforms,
+            sources=configured.sources if configured is not None else (),
             vocabulary=here.settings.vocabulary,
             clock=here.now,
             beat=None if beat is None else lambda count: beat("apply", count),

@@ -8,6 +8,7 @@ from typing import Any
 from ..errors import SyncdError
 from ..model import Fault, Numbers, Operation, Standing, Value, fold, fold_layers
 from ..planning import claims_of, encode, kind_of, operation, touched, way_back, words
+from ..store.layers import changed, said_after
 from ..store.runs import Run, find_connection
 from ..store.standings import Standings, precedence_of
 from .asking import ask
@@ -157,8 +158,11 @@ def _plain(standing: Standing, before: dict[str, Any], after: dict[str, Any], **
 
 
 def link(here: Installation, account: int, connection: str, anchor: str, *, owns: bool = False) -> Run:
-    """Link an account to an entry by hand; the next read fills in what the entry says."""
-    standing, enterprise = standing_of(here, account)
+    """Link an account to an entry by hand; the next read fills in what the entry says.
+
+    Until then the link of a new owner says what nobody else would say of a leaver any more.
+    """
+    _, enterprise = standing_of(here, account)
     known = connection_in(here, enterprise, connection)
     taken = here.database.conn.execute(
         "SELECT account FROM links WHERE connection = ? AND (anchor = ? OR account = ?)",
@@ -166,7 +170,12 @@ def link(here: Installation, account: int, connection: str, anchor: str, *, owns
     ).fetchone()
     if taken:
         raise SyncdError(f"account {taken[0]} has a link of {connection} already; unlink it first")
+    standings = standings_of(here, known, enterprise)
+    standing = standings.by_account([account])[account]
     one = _plain(standing, {}, {})._replace(anchor=anchor, link_action="make", record="{}", owner=owns)
+    lost = changed(standing.attributes, said_after(standings, standing, one))
+    said = {name: standing.attributes[name] for name in lost if name in standing.attributes}
+    one = one._replace(record=encode(said))
     return _done(here, enterprise, one, connection=known)
 
 

@@ -12,14 +12,16 @@ from ..logs import get_log
 from ..model import Fault, Layer, Numbers, Operation, Value, fold_layers
 from ..planning import claims_of, encode, kind_of, operation, touched, way_back
 from ..store import queue as stored
+from ..store.layers import outdated, patch_of, patched
 from ..store.queue import Stored
 from ..store.runs import Run, find_connection, run_of
-from ..store.standings import Standings, precedence_of, texts
+from ..store.standings import texts
 from ..validation import Check
 from .asking import ask
 from .installation import Installation
 from .judging import judge_by_hand
 from .line import apply_run
+from .people import standings_of
 
 log = get_log("syncd.line")
 
@@ -137,7 +139,14 @@ def _again(here: Installation, one: Stored) -> Operation:
     if one.kind == "add":
         one, allocate = _renumbered(here, one)
         return stored.again(here.database, one, here.settings.vocabulary, allocate=allocate)
-    return stored.again(here.database, one, here.settings.vocabulary)
+    again = stored.again(here.database, one, here.settings.vocabulary)
+    standings = standings_of(here, one.connection or 0, one.enterprise)
+    standing = standings.by_account([one.account]).get(one.account)
+    message = outdated(standings, standing, again) if standing is not None else None
+    if message is None:
+        return again
+    stale = Fault("stale", None, message, "detained")
+    return again._replace(state="detained", reasons=encode((*one.warnings, stale)))
 
 
 def _renumbered(here: Installation, one: Stored) -> tuple[Stored, dict[str, Numbers]]:
@@ -242,11 +251,11 @@ def retry(here: Installation, ids: Iterable[int]) -> list[Run]:
 
 def _edited(here: Installation, one: Stored, changes: Mapping[str, Value | None]) -> Operation:
     by_hand = one.link_action == "local"
-    layer = {**texts(one.record), **{name: "" if value is None else value for name, value in changes.items()}}
-    record = {name: value for name, value in layer.items() if by_hand or value not in ("", ())}
-    standings = Standings(here.database, one.connection or 0, one.enterprise)
-    standings.rank(precedence_of(here.database.conn, here.settings.enterprises[one.enterprise].sources))
+    standings = standings_of(here, one.connection or 0, one.enterprise)
     standing = standings.by_account([one.account]).get(one.account)
+    said = patched(standing.local, patch_of(one)) if by_hand and standing is not None else texts(one.record)
+    layer = {**said, **{name: "" if value is None else value for name, value in changes.items()}}
+    record = {name: value for name, value in layer.items() if by_hand or value not in ("", ())}
     before: dict[str, Any]
     after: dict[str, Any]
     replaced = one.replaced
@@ -259,7 +268,7 @@ def _edited(here: Installation, one: Stored, changes: Mapping[str, Value | None]
         replaced = encode(way_back(record, standing.local))
     else:
         place = standings.precedence_of(one.connection)
-        own = Layer(place, record, bool(one.owner), gone=False, enabled=bool(one.enabled))
+        own = Layer(place, record, bool(one.owner), gone=None, enabled=bool(one.enabled))
         values = fold_layers(standing.template, (*standing.others, own), standing.local)
         before, after = touched(standing.attributes, values)
     state = texts(one.after)

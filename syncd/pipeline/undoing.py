@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ..errors import SyncdError
 from ..guard import Limits
-from ..model import Operation
-from ..planning import claims_of, encode, kind_of, operation, way_back
+from ..model import Operation, Standing
+from ..planning import claims_of, encode, kind_of, operation
 from ..store import queue as stored
 from ..store.keeping import BLANKED
+from ..store.layers import STATE, changed, patch_of, patched, said_after, said_before
 from ..store.queue import Stored
 from ..store.runs import Run, run_of, supersede
-from ..store.standings import texts
+from ..store.standings import Standings, texts
 from .asking import ask
 from .installation import Installation
+from .people import standings_of
 
 
 def plan_undo(here: Installation, number: int, *, why: str | None = None) -> Run:
@@ -75,77 +76,78 @@ def _limits(here: Installation, done: list[Stored]) -> Limits | None:
 
 
 def inverse(here: Installation, one: Stored) -> Operation:
-    """Return the operation that leads back; the inverse of an inverse is the operation."""
-    conn = here.database.conn
-    row = conn.execute(
-        "SELECT attributes, local, deleted_at IS NOT NULL FROM accounts WHERE id = ?", (one.account,)
-    ).fetchone()
-    attributes, local, deleted = (texts(row[0]), texts(row[1]), bool(row[2])) if row else ({}, {}, False)
-    before: dict[str, Any] = dict(texts(one.after))
-    after: dict[str, Any] = dict(texts(one.before))
-    if one.kind == "add":  # whatever was touched since would be lost
-        before = {**dict.fromkeys([*attributes, "disabled_by", "deleted"]), **before}
-        after = {"deleted": True}
-    elif one.connection is not None and one.link_action != "none" and not _unlinks(one):
-        theirs = {name for name, value in before.items() if name in local and local[name] == value}
-        before, after = _without(before, theirs), _without(after, theirs)  # a person says so by now
-    link = conn.execute(
-        "SELECT id, record, owner, enabled, fingerprint FROM links WHERE connection = ? AND anchor = ?",
-        (one.connection, one.anchor),
-    ).fetchone()
-    action, record, replaced = _link_way_back(one, link[1] if link else None, local)
-    gains, frees = claims_of(before, after, attributes, here.settings.vocabulary, deleted=deleted)
+    """Return the operation that leads back; the inverse of an inverse is the operation.
+
+    What it takes back is one layer's words: the account says then what its layers come to without them.
+    """
+    standings = standings_of(here, one.connection or 0, one.enterprise)
+    standing = standings.by_account([one.account]).get(one.account) or _nobody(one)
+    back = _way_back(one, standing)
+    before, after = _touched(standings, standing, one, back)
+    gains, frees = claims_of(
+        before, after, standing.attributes, here.settings.vocabulary, deleted=standing.deleted
+    )
     return operation(
         anchor=one.anchor,
         kind=kind_of(before, after),
         account=one.account,
-        link=(link[0] if link else one.link or 0) if action in ("drop", "end", "restore") else None,
-        link_action=action,
-        record=record,
-        replaced=replaced,
+        link=(standing.link or one.link or 0) if back.link_action in ("drop", "end", "restore") else None,
+        link_action=back.link_action,
+        record=back.record,
+        replaced=back.replaced,
         before=before,
         after=after,
         enabled=bool(one.enabled),
         owner=bool(one.owner),
         fingerprint=one.fingerprint,
+        gone_at=back.gone_at,
         gains=gains,
         frees=frees,
         account_kind=one.account_kind,
     )
 
 
-def _unlinks(one: Stored) -> bool:
-    """Say whether an operation makes a link's words a person's, or that undone."""
-    return one.link_action in ("drop", "make") and one.replaced is not None
+def _touched(
+    standings: Standings, standing: Standing, one: Stored, back: Stored
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what has to be as it was made, and what becomes of it now.
+
+    That is what the operation touched, and what has come to depend on its layer since.
+    """
+    was, made = texts(one.before), texts(one.after)
+    if one.kind == "add":  # whatever was touched since would be lost
+        return {**dict.fromkeys([*standing.attributes, *STATE]), **made}, {"deleted": True}
+    will = said_after(standings, standing, back)
+    names = {*was, *made, *changed(said_before(standings, standing), will)}
+    now = {**standing.attributes, "disabled_by": standing.disabled_by}
+    before = {name: made.get(name) if name in made else now.get(name) for name in names}
+    after = {name: will.get(name) for name in names - STATE}
+    after.update((name, was.get(name) if name in made else now.get(name)) for name in names & STATE)
+    return before, after
 
 
-def _without(values: dict[str, Any], names: set[str]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in names}
+def _way_back(one: Stored, standing: Standing) -> Stored:
+    """Return an operation with the link action of its inverse, and the words that this changes in the layer."""
+    action = one.link_action
+    if one.kind == "add" or action == "none":
+        return one._replace(link_action="none", record=None, replaced=None, gone_at=None)
+    if action in ("make", "drop"):
+        kept = {name for name in texts(one.replaced) if (name in standing.local) == (action == "drop")}
+        replaced = None if one.replaced is None else encode(dict.fromkeys(kept))
+        if action == "drop":
+            return one._replace(link_action="make", record=one.record or "{}", replaced=replaced)
+        return one._replace(link_action="drop", replaced=replaced, after=one.before)
+    words = standing.local if action == "local" else standing.record
+    back = one._replace(record=encode(patched(words, texts(one.replaced))), replaced=encode(patch_of(one)))
+    if action == "local":
+        return back
+    if action == "end":
+        return back._replace(link_action="restore", gone_at=standing.leaving or one.changed_at)
+    return back._replace(link_action="end" if one.gone_at else "restore")
 
 
-def _link_way_back(
-    one: Stored, link_record: str | None, local: dict[str, Any]
-) -> tuple[str, str | None, str | None]:
-    """Return the link action of the inverse, its record, and the patch that leads back again."""
-    if one.kind == "add" or one.link_action == "none":
-        return "none", None, None
-    if one.link_action == "local":
-        old = _patched(local, one.replaced)
-        return "local", encode(old), encode(way_back(old, local))
-    if one.link_action == "make":
-        return "drop", link_record, one.replaced
-    if one.link_action == "drop":
-        return "make", one.record or "{}", one.replaced
-    if one.link_action == "end" or link_record is None:
-        return "restore", None, None
-    if one.link_action == "restore" and one.replaced is None:
-        return "end", None, None
-    current = texts(link_record)
-    old = _patched(current, one.replaced)
-    return "restore", encode(old), encode(way_back(old, current))
-
-
-def _patched(values: dict[str, Any], patch: str | None) -> dict[str, Any]:
-    changes = json.loads(patch or "{}")
-    merged = {**values, **changes}
-    return {name: value for name, value in merged.items() if value is not None}
+def _nobody(one: Stored) -> Standing:
+    """Return the account of an operation that is no more; nothing of that can be undone."""
+    return Standing(
+        one.account, one.account_kind, {}, None, False, {}, {}, None, None, {}, False, False, None, None, 0
+    )  # fmt: skip

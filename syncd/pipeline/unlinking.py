@@ -95,6 +95,7 @@ def _dropped(here: Installation, own: Standing) -> tuple[Operation, tuple[str, .
         after=after,
         enabled=own.enabled,
         owner=own.owner,
+        gone_at=own.leaving,
         gains=gains,
         frees=frees,
         account_kind=own.kind,

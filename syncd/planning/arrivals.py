@@ -73,6 +73,7 @@ def _planned(
         frees=frees,
         account_kind=standing.kind,
         seen=standing.revision,
+        gone_at=standing.leaving,
     )
 
 

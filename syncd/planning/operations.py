@@ -41,6 +41,7 @@ def operation(
     account_kind: str = "user",
     allocate: Mapping[str, Numbers] | None = None,
     seen: int | None = None,
+    gone_at: str | None = None,
     after_text: str | None = None,
 ) -> Operation:
     """Make an operation, with its digest and the state that its faults give it.
@@ -82,6 +83,7 @@ def operation(
         account_kind,
         allocate or {},
         seen,
+        gone_at,
     )
 
 

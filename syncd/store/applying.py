@@ -16,10 +16,12 @@ from ..model import Vocabulary
 from ..planning import claims_of
 from .contesting import ONE_MORE
 from .database import Database
+from .layers import outdated_since
 from .retirement import retire_connection
 from .runs import Run, run_of
+from .stale import STALE
 from .standings import texts
-from .statements import APPLY, CONTESTED, CREATE, EXCHANGING, NEXT, STALE, WANT
+from .statements import APPLY, CONTESTED, CREATE, EXCHANGING, NEXT, WANT
 
 CHUNK = 5000
 """How many operations one transaction applies."""
@@ -30,12 +32,14 @@ def apply(
     run: Run,
     *,
     platforms: Sequence[str],
+    sources: Sequence[str],
     vocabulary: Vocabulary,
     clock: Callable[[], str],
     beat: Callable[[int], None] | None = None,
 ) -> Run:
     """Apply every planned operation of a run that is ``planned``, approved, or left ``applying``.
 
+    ``sources`` are those of the enterprise, in the order of their precedence.
     Raises SyncdError for a run in another state, StoreError when the database cannot be written.
     """
     run = run_of(database, run.id) or run
@@ -44,7 +48,9 @@ def apply(
     conn = database.conn
     with database.transaction():
         conn.execute("UPDATE runs SET state = 'applying' WHERE id = ?", (run.id,))
-    _remember_claims(database, run, vocabulary)
+    if not _just_planned(conn, run):
+        _detain_outdated(database, run, sources, clock())
+        _remember_claims(conn, run, vocabulary)
     _detain_contested(database, run, clock())
     done = last = 0
     with database.hurried():
@@ -169,12 +175,22 @@ def _trust(conn: sqlite3.Connection, run: Run, now: str, *, agreed: bool) -> Non
     )
 
 
-def _remember_claims(database: Database, run: Run, vocabulary: Vocabulary) -> None:
-    """Work out the keys that a run's operations exchange, unless it was planned on this very connection."""
-    conn = database.conn
+def _just_planned(conn: sqlite3.Connection, run: Run) -> bool:
+    """Say whether a run is the last that was planned on this very connection, and no other was applied since."""
     conn.execute("CREATE TEMP TABLE IF NOT EXISTS claims_of (run INTEGER PRIMARY KEY)")
-    if conn.execute("SELECT 1 FROM temp.claims_of WHERE run = ?", (run.id,)).fetchone():
-        return
+    return conn.execute("SELECT 1 FROM temp.claims_of WHERE run = ?", (run.id,)).fetchone() is not None
+
+
+def _detain_outdated(database: Database, run: Run, sources: Sequence[str], now: str) -> None:
+    """Detain what would not lead to what the layers of its account come to by now."""
+    found = outdated_since(database, run, sources)
+    with database.transaction() as conn:
+        for operation, message in found.items():
+            detain(conn, operation, "stale", message, now)
+
+
+def _remember_claims(conn: sqlite3.Connection, run: Run, vocabulary: Vocabulary) -> None:
+    """Work out the keys that a run's operations exchange."""
     conn.execute(
         "CREATE TEMP TABLE IF NOT EXISTS claims (operation INTEGER, attribute TEXT, folded TEXT, gain INTEGER)"
     )

@@ -36,6 +36,7 @@ class Stored(NamedTuple):
     reasons: str | None
     digest: bytes
     seen: int | None
+    gone_at: str | None
     attempts: int
     next_try: str | None
     origin: int | None
@@ -118,6 +119,7 @@ def again(database: Database, stored: Stored, vocabulary: Vocabulary, **changes:
         account_kind=stored.account_kind,
         allocate={},
         seen=stored.seen,
+        gone_at=stored.gone_at,
     )
     return operation._replace(**changes) if changes else operation
 

@@ -74,6 +74,7 @@ CREATE TABLE operations (
   reasons TEXT,
   digest BLOB NOT NULL,
   seen INTEGER,
+  gone_at TEXT,
   attempts INTEGER NOT NULL DEFAULT 0,
   next_try TEXT,
   origin INTEGER,
@@ -223,7 +224,7 @@ _TRIGGERS = (
     """
     CREATE TRIGGER operations_content BEFORE UPDATE OF
       run, connection, anchor, kind, account, link, link_action, record, replaced, before, after,
-      template, enabled, owner, fingerprint, digest, seen, origin, undoes ON operations
+      template, enabled, owner, fingerprint, digest, seen, gone_at, origin, undoes ON operations
     WHEN (SELECT state FROM runs WHERE id = OLD.run) <> 'reading'
       AND NOT (NEW.before = '{}' AND NEW.after = '{}' AND NEW.record IS NULL AND NEW.replaced IS NULL
         AND NEW.template IS NULL AND NEW.run = OLD.run AND NEW.account IS OLD.account

@@ -29,8 +29,9 @@ FLUSH = 1000
 
 INSERT = """
     INSERT INTO operations (id, run, connection, anchor, kind, account, account_kind, link, link_action, record,
-      replaced, before, after, template, enabled, owner, fingerprint, state, reasons, digest, seen, changed_at)
-    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+      replaced, before, after, template, enabled, owner, fingerprint, state, reasons, digest, seen, gone_at,
+      changed_at)
+    VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 """
 
 _TEMPORARY = """
@@ -140,7 +141,7 @@ class Staging:
             rows.append((
                 number, run, connection, one.anchor, one.kind, account, one.account_kind, one.link, one.link_action,
                 one.record, one.replaced, one.before, one.after, one.template, one.enabled, one.owner,
-                one.fingerprint, one.state, one.reasons, one.digest, one.seen, now,
+                one.fingerprint, one.state, one.reasons, one.digest, one.seen, one.gone_at, now,
             ))  # fmt: skip
             if one.state == "planned":
                 for attribute, folded in one.gains:

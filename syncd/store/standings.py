@@ -136,7 +136,7 @@ class Standings:
                     record,
                     bool(row[10]),
                     bool(row[11]),
-                    row[12] is not None,
+                    row[12],
                     row[13],
                     row[14],
                     others.get(row[0], ()),
@@ -156,7 +156,7 @@ class Standings:
             )
             for account, connection, record, owner, gone_at, enabled in rows:
                 place = self.precedence_of(connection)
-                layer = Layer(place, texts(record), bool(owner), gone_at is not None, bool(enabled))
+                layer = Layer(place, texts(record), bool(owner), gone_at, bool(enabled))
                 found[account] = (*found.get(account, ()), layer)
         return found
 

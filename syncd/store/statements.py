@@ -9,56 +9,8 @@ CREATE = """
 COLUMNS = """o.id, o.kind, o.link_action, o.account, o.link, o.undoes, o.after <> '{}',
   instr(o.after, '"disabled_by"') > 0 OR instr(o.after, '"deleted"') > 0"""
 
-CURRENT = """CASE b.key WHEN 'disabled_by' THEN a.disabled_by
-  WHEN 'deleted' THEN CASE WHEN a.deleted_at IS NULL THEN NULL ELSE 1 END
-  ELSE json_extract(a.attributes, '$.' || b.key) END"""
-
-# What must still be true, each with what it is for, as APPLY below.
-STALE = (
-    (
-        ("touch", "state"),
-        f"""
-        SELECT c.operation, 'account ' || c.account || ' has another ' || b.key || ' by now'
-        FROM temp.chunk c CROSS JOIN operations o ON o.id = c.operation
-          CROSS JOIN accounts a ON a.id = c.account AND a.revision IS NOT o.seen CROSS JOIN json_each(o.before) b
-        WHERE c.kind <> 'add' AND c.touches AND {CURRENT} IS NOT b.value
-        """,
-    ),
-    (
-        ("update", "disable", "enable", "delete"),
-        """
-        SELECT c.operation, 'account ' || c.account || ' does not exist' FROM temp.chunk c
-        WHERE c.kind <> 'add' AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = c.account)
-        """,
-    ),
-    (
-        ("make", "move"),
-        """
-        SELECT c.operation, o.anchor || ' is linked to account ' || l.account || ' by now'
-        FROM temp.chunk c CROSS JOIN operations o ON o.id = c.operation
-          CROSS JOIN links l ON l.connection = o.connection AND l.anchor = o.anchor
-        WHERE c.link_action = 'make' OR (c.link_action = 'move' AND l.id <> c.link)
-        """,
-    ),
-    (
-        ("make",),
-        """
-        SELECT c.operation, 'account ' || l.account || ' is linked to ' || l.anchor || ' by now'
-        FROM temp.chunk c CROSS JOIN operations o ON o.id = c.operation
-          CROSS JOIN links l ON l.account = c.account AND l.connection = o.connection
-        WHERE c.link_action = 'make' AND c.kind <> 'add'
-        """,
-    ),
-    (
-        ("keep", "move", "end", "drop", "restore"),
-        """
-        SELECT c.operation, 'its link is another by now' FROM temp.chunk c
-        WHERE c.link_action IN ('keep','move','end','drop','restore') AND c.link IS NOT NULL
-          AND NOT EXISTS (SELECT 1 FROM links l JOIN operations o ON o.id = c.operation
-            WHERE l.id = c.link AND l.account = c.account AND (l.anchor = o.anchor OR c.link_action = 'move'))
-        """,
-    ),
-)
+# What an operation makes a layer say, of the words that it changes: ``replaced`` leads back from there.
+PATCH = "(SELECT json_group_object(w.key, o.record -> w.key) FROM json_each(o.replaced) w)"
 
 # Each statement with the kind or link action that it is for; one that nothing in the chunk needs is left out.
 APPLY = (
@@ -77,8 +29,8 @@ APPLY = (
     (
         "make",
         """
-        INSERT INTO links (connection, anchor, account, owner, record, enabled, fingerprint)
-        SELECT o.connection, o.anchor, o.account, o.owner, o.record, o.enabled, o.fingerprint
+        INSERT INTO links (connection, anchor, account, owner, record, enabled, fingerprint, missing_since, gone_at)
+        SELECT o.connection, o.anchor, o.account, o.owner, o.record, o.enabled, o.fingerprint, o.gone_at, o.gone_at
         FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE c.link_action = 'make'
         """,
     ),
@@ -108,8 +60,8 @@ APPLY = (
     ),
     (
         "local",
-        """
-        UPDATE accounts SET local = CASE o.record WHEN '{}' THEN NULL ELSE o.record END
+        f"""
+        UPDATE accounts SET local = NULLIF(json_patch(COALESCE(local, '{{}}'), {PATCH}), '{{}}')
         FROM temp.chunk c JOIN operations o ON o.id = c.operation
         WHERE c.account = accounts.id AND c.link_action = 'local'
         """,
@@ -134,15 +86,21 @@ APPLY = (
     ),
     (
         "end",
-        """
-        UPDATE links SET gone_at = :now, missing_since = COALESCE(missing_since, :now), fingerprint = NULL
-        FROM temp.chunk c WHERE c.link = links.id AND c.link_action = 'end'
+        # Never in the same second as another entry of the account: which of its owners was the last one counts.
+        f"""
+        UPDATE links SET record = json_patch(links.record, {PATCH}), fingerprint = NULL,
+          missing_since = COALESCE(missing_since, :now),
+          gone_at = COALESCE(o.gone_at, MAX(:now, COALESCE(
+            (SELECT strftime('%Y-%m-%dT%H:%M:%SZ', MAX(x.gone_at), '+1 second') FROM links x
+             WHERE x.account = links.account), '')))
+        FROM temp.chunk c JOIN operations o ON o.id = c.operation
+        WHERE c.link = links.id AND c.link_action = 'end'
         """,
     ),
     (
         "restore",
-        """
-        UPDATE links SET record = COALESCE(o.record, links.record), gone_at = NULL, missing_since = NULL,
+        f"""
+        UPDATE links SET record = json_patch(links.record, {PATCH}), gone_at = NULL, missing_since = NULL,
           reads_missed = 0,
           fingerprint = CASE (SELECT u.link_action FROM operations u WHERE u.id = c.undoes)
             WHEN 'move' THEN links.fingerprint END
@@ -158,8 +116,8 @@ APPLY = (
     (
         "drop",
         """
-        UPDATE accounts SET local =
-          json_patch(COALESCE(local, '{}'), json_remove(o.after, '$.disabled_by', '$.deleted'))
+        UPDATE accounts SET local = json_patch(COALESCE(local, '{}'),
+          (SELECT json_group_object(w.key, o.after -> w.key) FROM json_each(o.replaced) w))
         FROM temp.chunk c JOIN operations o ON o.id = c.operation
         WHERE c.account = accounts.id AND c.link_action = 'drop' AND o.replaced IS NOT NULL
         """,

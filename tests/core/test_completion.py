@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import correlated, layer, record, role, standing, stranger
+from samples import MONDAY, TUESDAY, correlated, layer, record, role, standing, stranger
 
 from syncd.completion import Completion, complete
 from syncd.model import Checkpoint, Completed, Fault, Numbers, Present, fold_layers
@@ -191,7 +191,13 @@ SAID = st.dictionaries(
     st.sampled_from(["login", "title", "pin", "role", "company"]), st.sampled_from(["a", "b", "sales"])
 )
 OTHERS = st.lists(
-    st.builds(layer, st.integers(2, 9), owner=st.booleans(), gone=st.booleans(), title=st.just("t")),
+    st.builds(
+        layer,
+        st.integers(2, 9),
+        owner=st.booleans(),
+        gone=st.sampled_from([None, MONDAY, TUESDAY]),
+        title=st.just("t"),
+    ),
     max_size=2,
 )
 PLANS = st.builds(

@@ -9,14 +9,21 @@ from dataclasses import FrozenInstanceError
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import layer
+from samples import MONDAY, TUESDAY, layer
 
 from syncd.model import Checkpoint, Entry, Layer, Present, fold_layers, speaking
 
 NAMES = st.sampled_from(["login", "email", "title", "groups"])
 SAID = st.dictionaries(NAMES, st.sampled_from(["", "a", "b", (), ("x",), ("x", "y")]), max_size=4)
 LAYERS = st.lists(
-    st.builds(Layer, st.integers(0, 50), SAID, st.booleans(), st.booleans(), st.booleans()),
+    st.builds(
+        Layer,
+        st.integers(0, 50),
+        SAID,
+        st.booleans(),
+        st.sampled_from([None, MONDAY, TUESDAY]),
+        st.booleans(),
+    ),
     max_size=4,
     unique_by=lambda one: one.precedence,
 )
@@ -69,15 +76,26 @@ def test_folding_changes_none_of_its_layers(template, layers, local):
     ("layers", "heard"),
     [
         ([], []),
-        ([layer(0), layer(1, gone=True)], [0]),
-        ([layer(0, gone=True), layer(1, owner=False)], [0, 1]),
-        ([layer(0, gone=True), layer(1, owner=False, gone=True)], [0, 1]),
-        ([layer(0, owner=False, gone=True), layer(1, owner=False)], [1]),
-        ([layer(0, owner=False, gone=True)], []),
+        ([layer(0), layer(1, gone=MONDAY)], [0]),
+        ([layer(0, gone=MONDAY), layer(1, owner=False)], [0, 1]),
+        ([layer(0, gone=MONDAY), layer(1, owner=False, gone=MONDAY)], [0, 1]),
+        ([layer(0, owner=False, gone=MONDAY), layer(1, owner=False)], [1]),
+        ([layer(0, owner=False, gone=MONDAY)], []),
+        ([layer(0, gone=MONDAY), layer(1, gone=TUESDAY), layer(2, owner=False, gone=TUESDAY)], [1, 2]),
+        ([layer(0, gone=TUESDAY), layer(1, owner=False, gone=MONDAY)], [0]),
     ],
-    ids=["nobody", "an owner is left", "a leaver", "a leaver of all", "no owner", "a manual account"],
+    ids=[
+        "nobody",
+        "an owner is left",
+        "a leaver",
+        "a leaver of all",
+        "no owner",
+        "a manual account",
+        "the last of two owners",
+        "whoever had gone before the owner",
+    ],
 )
-def test_whoever_is_gone_is_heard_only_when_every_owner_is_gone(layers, heard):
+def test_whoever_is_gone_is_heard_only_when_every_owner_is_gone_and_was_there_until_then(layers, heard):
     assert heard == [one.precedence for one in speaking(layers)]
 
 

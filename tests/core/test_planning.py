@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import completed, layer, role, standing, stranger
+from samples import MONDAY, completed, layer, role, standing, stranger
 
 from syncd.model import (
     VOCABULARY,
@@ -166,7 +166,7 @@ class TestChanging:
     @pytest.mark.parametrize(
         ("known", "item"),
         [
-            (standing(leaving=True), {}),
+            (standing(leaving=MONDAY), {}),
             (standing(record={}), {}),
             (standing(enabled=False), {}),
             (standing(), {"faults": (Fault("transform", "did", "no number"),)}),
@@ -273,7 +273,7 @@ class TestStates:
         [
             ([layer(enabled=True)], None),
             ([layer(enabled=False)], DISABLED),
-            ([layer(enabled=True, gone=True)], DISABLED),
+            ([layer(enabled=True, gone=MONDAY)], DISABLED),
             ([layer(enabled=True, owner=False)], DISABLED),
             ([layer(enabled=False), layer(2, enabled=True)], None),
         ],
@@ -382,7 +382,7 @@ class TestLeaving:
         assert ("update", {"title": "ours"}, {"title": None}) == change(gone(known, terms=DELETES))
 
     def test_others_who_do_not_own_an_account_do_not_keep_it(self):
-        assert "disable" == gone(standing(others=(layer(owner=False), layer(2, gone=True)))).kind
+        assert "disable" == gone(standing(others=(layer(owner=False), layer(2, gone=MONDAY)))).kind
 
     def test_keys_of_the_layer_go_with_it(self):
         known = standing(attributes={"login": "ann", "did": "1"}, others=(layer(login="ann"),))
@@ -428,7 +428,7 @@ class TestLeaving:
             owner=False,
             attributes={"login": "ann", "title": "ours"},
             disabled_by="missing",
-            others=(layer(login="ann", gone=True),),
+            others=(layer(login="ann", gone=MONDAY),),
         )
 
         assert ("update", {}, {}) == change(gone(known))
