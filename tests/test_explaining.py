@@ -125,10 +125,58 @@ def test_what_a_person_has_edited_is_not_what_the_source_says():
     before = voices(site, account, "last_name")
     site.apply(plan_undo(site.here, released.id))
 
-    assert [("hq", "Edited", "Edited", True)] == before
+    assert [("hq", "Edited", "Said", True)] == before
     assert [("hq", "P000", "Said", True)] == voices(site, account, "last_name")
     assert [] == site.operations(site.sync())
     assert [("update", "Said")] == says(site, account)
+
+
+def test_what_was_edited_is_told_until_the_source_proposes_anew():
+    """Also of a leaver, and where the release was undone and that undone; what was merely released is nobody's edit."""
+    site = Site(hq=ASKS)
+    site.hired(2)
+    site.world().change("p000", sn="Said", mail="")
+    site.world().change("p001", sn="Released")
+    site.sync()
+    edited = queue.edit(site.here, site.open_one("p000").id, {"last_name": "Edited"})
+    (number,) = [one.id for one in site.operations(edited)]
+    (released,) = queue.release(site.here, [one.id for one in site.operations()])
+    account = site.person("p000").id
+    undone = site.apply(plan_undo(site.here, released.id))
+    site.apply(plan_undo(site.here, undone.id))
+    site.fire("p000")
+    site.sync()
+
+    assert [("hq", "Edited", "Said", number)] == told(site, account, "last_name")
+    assert [("hq", "Released", "Released", None)] == told(site, site.person("p001").id, "last_name")
+    site.hire("p000", sn="Said", tel="1")
+    site.sync()
+    queue.release(site.here, [site.open_one("p000").id])
+    assert [("hq", "Said", "Said", None)] == told(site, account, "last_name")
+
+
+def told(site, account, attribute):
+    (one,) = [one for one in explain(site.here, account) if one.attribute == attribute]
+    return [(voice.layer, voice.value, voice.says, voice.edited) for voice in one.voices]
+
+
+def test_the_verb_tells_an_edited_value_from_that_of_the_source(office):
+    office.begin()
+    office.set('last_name = "last"', 'last_name = { from = "last", policy = "detain" }')
+    office.change(n2=("grace", "Grace", "Brewster", "grace@acme.example"))
+    office.out("sync", "hr")
+    (asks,) = office.json("queue", "list")["operations"]
+    office.out("queue", "edit", str(asks["operation"]), "last_name=Murray")
+    (edited,) = office.json("queue", "list")["operations"]
+    office.out("queue", "release", str(edited["operation"]), "--yes")
+
+    shown = office.out("explain", "grace", "last_name")
+    assert f"      hr says Brewster, edited in operation {edited['operation']}\n" in shown
+    assert "    * hr: Murray " in shown
+    (layer,) = office.json("explain", "grace", "last_name")["attributes"][0]["layers"]
+    assert ("Murray", "Brewster", edited["operation"], None) == tuple(
+        layer[key] for key in ("value", "says", "edited", "decision")
+    )
 
 
 def test_discarded_proposals_for_an_account_are_told_whether_or_not_it_is_linked():

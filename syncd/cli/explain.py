@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 def explain(ctx: click.Context, /, *, account: str, attribute: str | None, as_json: bool) -> None:
     """Say why ACCOUNT is as it is: every value, every layer that speaks of it, and which one won.
 
-    Where a decision of yours keeps away what a source says, both values are told, and how to end that.
+    Where a decision of yours keeps away what a source says, both values are told, and how to end that; both
+    as well where you edited what it proposed.
     Layers, from the weakest: the template at its making, the sources (the first of the enterprise is the
     strongest), a person's word. ACCOUNT is a number, or the value of a key such as login or email.
     """
@@ -169,6 +170,10 @@ def _print_attribute(here: Installation, one: dict[str, Any]) -> None:
         write(f"    {mark} {layer['layer']}: {shown(layer['value'])}{mapped}")
         if layer["decision"] is not None:
             write(f"      {layer['layer']} says {shown(layer['says'])} by now, which is kept away")
+        if layer["edited"] is not None:
+            write(
+                f"      {layer['layer']} says {shown(layer['says'])}, edited in operation {layer['edited']}"
+            )
 
 
 def _print_kept_away(here: Installation, one: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..model import Layer, Value, speaking
 from ..store import queue as stored
-from ..store.queue import Decision
+from ..store.queue import Decision, Stored
 from ..store.standings import texts
 from .installation import Installation
 from .people import standing_of
@@ -18,8 +18,8 @@ from .people import standing_of
 class Voice(NamedTuple):
     """What one layer says of one attribute: ``layer`` is ``template``, a connection's name or ``a person``.
 
-    ``value`` is what counts of it. Where a ``decision`` keeps away what a source says by now, ``says`` is
-    that; else it is the same.
+    ``value`` is what counts of it. Where a ``decision`` keeps away what a source says by now, or a person has
+    ``edited`` it in that operation, ``says`` is what the source says; else it is the same.
     """
 
     layer: str
@@ -28,6 +28,15 @@ class Voice(NamedTuple):
     won: bool
     says: Any
     decision: int | None
+    edited: int | None
+
+
+class _Word(NamedTuple):
+    """What a source says where that is not what counts of it, and why not."""
+
+    says: dict[str, Value]
+    decision: int | None = None
+    edited: int | None = None
 
 
 class KeptAway(NamedTuple):
@@ -68,14 +77,14 @@ def explain(here: Installation, account: int) -> list[Explained]:
         *((name, layers[name].record) for name in order),
         ("a person", standing.local),
     ]
-    away = {
-        name: one
+    away = _edited(here, account) | {
+        name: _Word(one.says, decision=one.decision.id)
         for one in kept_away(here, account)
         for name in order
         if (name, anchors[name]) == (one.decision.connection, one.decision.anchor) and one.says is not None
     }
     names = {*standing.attributes, *(name for _, words in said for name in words)}
-    names.update(*(one.says or () for one in away.values()))
+    names.update(*(one.says for name, one in away.items() if name in order))
     last = _last_operations(here, account)
     return [
         Explained(
@@ -103,15 +112,55 @@ def _layers(here: Installation, account: int) -> tuple[dict[str, Layer], dict[st
 
 
 def _voices(
-    here: Installation, attribute: str, said: list[tuple[str, dict[str, Value]]], away: dict[str, KeptAway]
+    here: Installation, attribute: str, said: list[tuple[str, dict[str, Value]]], away: dict[str, _Word]
 ) -> Iterator[Voice]:
     winner = max((place for place, (_, words) in enumerate(said) if attribute in words), default=None)
     for place, (layer, words) in enumerate(said):
-        value, kept = words.get(attribute), away.get(layer)
-        says = (kept.says or {}).get(attribute) if kept is not None else value
+        value = words.get(attribute)
+        word = away.get(layer, _Word(words))
+        says = word.says.get(attribute)
         if attribute in words or says is not None:
-            decision = kept.decision.id if kept is not None and says != value else None
-            yield Voice(layer, value, _mapping(here, layer, attribute), place == winner, says, decision)
+            why = (None, None) if says == value else word[1:]
+            yield Voice(layer, value, _mapping(here, layer, attribute), place == winner, says, *why)
+
+
+def _edited(here: Installation, account: int) -> dict[str, _Word]:
+    """Return, of each connection whose last proposal a person had edited, what the source proposed."""
+    latest = {
+        one.connection_name: one
+        for one in stored.operations(
+            here.database,
+            "o.account = ? AND o.state = 'applied' AND (o.link_action IN ('make','keep','move','restore')"
+            " OR o.link_action = 'end' AND o.undoes IS NOT NULL)",
+            (account,),
+        )
+    }
+    found = {}
+    for name, one in latest.items():
+        first, edited = _first(here, one)
+        if name is not None and edited is not None and first is not None and first.record is not None:
+            found[name] = _Word(texts(first.record), edited=edited)
+    return found
+
+
+def _first(here: Installation, one: Stored) -> tuple[Stored | None, int | None]:
+    """Return what a source proposed in the first place, and the operation in which a person edited that.
+
+    That is None of what undoes a proposal: there is a decision for that.
+    """
+    edited = None
+    while True:
+        if one.origin is not None:
+            if edited is None and any(fault.code == "edited" for fault in one.faults):
+                edited = one.id
+            (one,) = stored.by_ids(here.database, [one.origin])
+        elif one.undoes is None:
+            return one, edited
+        else:
+            (undone,) = stored.by_ids(here.database, [one.undoes])
+            if undone.undoes is None:
+                return None, None
+            (one,) = stored.by_ids(here.database, [undone.undoes])
 
 
 def kept_away(here: Installation, account: int) -> list[KeptAway]:
