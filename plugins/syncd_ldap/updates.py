@@ -37,6 +37,11 @@ class Changed(NamedTuple):
     classes: frozenset[bytes]
     created: int
 
+    @property
+    def machine(self) -> bool:
+        """Whether it is a computer, of which a domain has many that change often, and whom nobody names."""
+        return b"computer" in self.classes
+
 
 class UpdateNumbers:
     """Finds changes by uSNChanged; removals are proven by tombstones, or by a list of all who are there."""
@@ -65,7 +70,9 @@ class UpdateNumbers:
 
     def since(self, mark: Mark) -> Increment:
         """Yield what has changed; return where to go on, and whether it vouches for the whole."""
-        fresh, since = self.mark(), mark["usn"]
+        fresh, since = self.mark(), mark.get("usn")
+        if not isinstance(since, int):
+            raise CursorExpired("the cursor has no number of the controller")
         if fresh["usn"] < since:
             raise CursorExpired("the controller counts from an earlier point: it was restored")
         if fresh == mark:
@@ -74,7 +81,7 @@ class UpdateNumbers:
         for one in found:
             self._refuse_witness(one, since)
         changed = dict.fromkeys(one.raw for one in found if not one.deleted)
-        renamed = [one.name for one in found if not one.deleted and one.created <= since]
+        renamed = [one.name for one in found if one.created <= since and not one.deleted and not one.machine]
         changed |= dict.fromkeys(domain.pointing(self.reading, self.contexts, self.asked, renamed))
         yield from sweeping.again(self.reading, self.shape, "objectGUID", list(changed))
         yield from (Removed(guid(one.raw)) for one in found if one.deleted)
@@ -131,8 +138,9 @@ class UpdateNumbers:
 
     def _refuse_unseen_groups(self) -> None:
         """Raise CursorExpired if a group may be deleted unseen, and with it what its members are in."""
-        seen = all(self._finds_deleted(context, "(uSNChanged>=1)", "base") for context in self.contexts)
-        if self.memberships and not seen:
+        if self.memberships and not all(
+            self._finds_deleted(context, "(uSNChanged>=1)", "base") for context in self.contexts
+        ):
             raise CursorExpired("memberships are read, and who is deleted is not shown to the bind identity")
 
     def _shows_tombstones(self, context: str) -> bool:

@@ -69,7 +69,7 @@ def overlooked(reading: Reading, text: str) -> str | None:
     scope = reading.options.scope
     for base in reading.options.base:
         narrowed = f"(&{reading.filter}{text})"
-        if reading.finds(base, reading.filter, scope) and not reading.finds(base, narrowed, scope):
+        if not reading.finds(base, narrowed, scope) and reading.finds(base, reading.filter, scope):
             return f"nobody of {base} is found by {text}: let the bind identity read and search these"
     return None
 

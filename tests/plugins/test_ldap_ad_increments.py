@@ -365,3 +365,11 @@ def test_a_cookie_of_nobody_is_refused(domain: Samba, unit: str, mark: dict[str,
     cursor = parse(list(source.read(None))[-1].cursor)
     with pytest.raises(CursorExpired, match="cookie"):
         list(source.read(cursor._replace(mark=mark).text()))
+
+
+@pytest.mark.parametrize("mark", [{}, {"usn": None}, {"usn": "7"}])
+def test_a_cursor_without_a_number_is_refused(domain: Samba, unit: str, mark: dict[str, Any]) -> None:
+    source = watched(domain, unit)
+    cursor = parse(list(source.read(None))[-1].cursor)
+    with pytest.raises(CursorExpired, match="the cursor has no number of the controller"):
+        list(source.read(cursor._replace(mark=mark).text()))
