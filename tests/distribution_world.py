@@ -311,6 +311,6 @@ def deliver(
         lanes,
         clock=clock or Clock(),
         log=log or Log(),
-        stopping=more.pop("stopping", Event()),
+        stopping=more.pop("stopping", Event()).is_set,
         **more,
     )

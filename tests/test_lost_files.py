@@ -185,7 +185,9 @@ class TestWhatAPlatformIsTold:
         from distribution_world import lane
 
         desk = Desk()
-        distribute(company.database, [lane(desk)], clock=Clock(), log=Log(), stopping=threading.Event())
+        distribute(
+            company.database, [lane(desk)], clock=Clock(), log=Log(), stopping=threading.Event().is_set
+        )
 
         assert 0 == desk.context.confirmed
 

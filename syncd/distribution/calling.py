@@ -27,7 +27,7 @@ def distribute(
     *,
     clock: Callable[[], datetime],
     log: Any,
-    stopping: threading.Event,
+    stopping: Callable[[], bool],
     beat: Callable[[int], None] | None = None,
     wait: bool = False,
     deadline: datetime | None = None,
@@ -36,7 +36,7 @@ def distribute(
 
     Every due row is tried once, unless its platform has to be left alone. ``beat`` is called several
     times a second with the number of accounts confirmed so far. Nothing new begins after ``deadline``, or
-    once ``stopping`` is set; a platform that does not come back ``DRAIN`` seconds later is given up, and
+    once ``stopping`` says so; a platform that does not come back ``DRAIN`` seconds later is given up, and
     its rows are looked up next time. ``wait`` sits out pauses and waits that end before the deadline (by
     default a minute from now). Raises StoreError when the database cannot be written: then nothing more
     is asked of any platform.
@@ -46,7 +46,7 @@ def distribute(
     until = deadline or clock() + _PATIENCE
 
     def halted() -> str:
-        if over.is_set() or stopping.is_set():
+        if over.is_set() or stopping():
             return "stopping"
         return "deadline" if deadline is not None and clock() >= deadline else ""
 

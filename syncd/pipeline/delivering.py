@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..errors import SyncdError
@@ -10,6 +11,7 @@ from ..logs import get_log
 from ..store.runs import Run
 from .installation import Installation, context_of, fields_of, service_of
 from .line import Beat
+from .turns import ACCOUNTS
 
 if TYPE_CHECKING:
     from ..distribution import Difference, Lane, LaneReport
@@ -62,27 +64,38 @@ def lanes_of(here: Installation, names: Iterable[str] = ()) -> list[Lane]:
 
 
 def deliver(
-    here: Installation, beat: Beat | None = None, *, lanes: Iterable[Lane] | None = None, wait: bool = False
+    here: Installation,
+    beat: Beat | None = None,
+    *,
+    lanes: Iterable[Lane] | None = None,
+    wait: bool = False,
+    deadline: datetime | None = None,
 ) -> dict[str, LaneReport]:
     """Bring every platform to what is wanted, as far as it goes now; return a report by its name.
 
     A platform whose new policy nobody has applied yet gets nothing, and has no report. ``lanes`` are all
-    that are configured unless they are given; ``wait`` sits out short pauses.
+    that are configured unless they are given; ``wait`` sits out short pauses;
+    nothing new begins after ``deadline``. It gives way to whoever waits
+    to change accounts: what is left is then said to be ``stopping``.
     """
     from ..distribution import distribute
     from .policy import unsettled
 
+    if here.courier is not None and lanes is None:
+        return here.courier(beat)
     closed = set(unsettled(here))
     ready = [lane for lane in (lanes_of(here) if lanes is None else lanes) if lane.name not in closed]
-    return distribute(
-        here.database,
-        ready,
-        clock=here.clock,
-        log=log,
-        stopping=here.stopping,
-        beat=None if beat is None else lambda count: beat("deliver", count),
-        wait=wait,
-    )
+    with here.alone(ACCOUNTS, "deliveries to platforms"):
+        return distribute(
+            here.database,
+            ready,
+            clock=here.clock,
+            log=log,
+            stopping=lambda: here.stopping.is_set() or here.turns.wanted(ACCOUNTS),
+            beat=None if beat is None else lambda count: beat("deliver", count),
+            wait=wait,
+            deadline=deadline,
+        )
 
 
 def verify_platforms(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -25,8 +26,10 @@ from ..store.retirement import start_anew
 from ..store.runs import Connection, connection_of
 from ..store.staging import stamp
 from ..validation import Demand
+from .turns import Turns
 
 if TYPE_CHECKING:
+    from ..distribution import LaneReport
     from ..plugins import Plugins
 
 
@@ -34,7 +37,9 @@ if TYPE_CHECKING:
 class Installation:
     """What every verb works on. ``clock`` returns an aware time; nothing else asks for the time.
 
-    ``secret`` resolves a reference; ``actor`` is who is asking, as the journal records it.
+    ``secret`` resolves a reference; ``actor`` is who is asking, as the journal records it. ``turns`` are
+    shared by all that work on one database; ``patience`` (seconds, None without end) is how long one's turn
+    is waited for. ``courier`` delivers in the place of the caller, where somebody else does that.
     """
 
     settings: Settings
@@ -44,6 +49,13 @@ class Installation:
     secret: Callable[[str], str]
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     stopping: threading.Event = field(default_factory=threading.Event)
+    turns: Turns = field(default_factory=Turns)
+    patience: float | None = None
+    courier: Callable[[Callable[[str, int], None] | None], dict[str, LaneReport]] | None = None
+
+    def alone(self, name: str | None, what: str) -> AbstractContextManager[None]:
+        """Hold a turn: an enterprise's, that of changing ACCOUNTS, or (None) everything. Raises Busy, Stopping."""
+        return self.turns.take(name, what, patience=self.patience, stopping=self.stopping.is_set)
 
     def now(self) -> str:
         """Return the time as it is stored."""

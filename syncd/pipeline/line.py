@@ -22,6 +22,7 @@ from ..store.standings import precedence_of
 from ..store.summary import PlanView, entries_told, summarise
 from ..validation import Places, validate
 from .installation import Installation, Line, require_unconfigured
+from .turns import ACCOUNTS, Stopping
 
 log = get_log("syncd.line")
 
@@ -38,6 +39,11 @@ def plan_run(here: Installation, line: Line, *, full: bool = False, beat: Beat |
     Nothing of accounts, links or platforms changes. Raises ConnectorError if the source cannot be read,
     after the run has been failed.
     """
+    with here.alone(line.settings.enterprise, f"the reading of {line.settings.name}"):
+        return _planned(here, line, full=full, beat=beat)
+
+
+def _planned(here: Installation, line: Line, *, full: bool, beat: Beat | None) -> Run:
     connection = runs.find_connection(here.database, line.connection.name) or line.connection
     number = runs.begin(
         here.database,
@@ -93,7 +99,7 @@ def _read(
     staging.standings.rank(precedence_of(here.database.conn, line.siblings))
     try:
         with here.database.hurried():
-            staging.stage(stages(here, line, staging, cursor), here.now(), _reading(beat))
+            staging.stage(stages(here, line, staging, cursor), here.now(), _pulse(here, "read", beat))
     except CursorExpired as error:
         if cursor is None:
             raise
@@ -134,8 +140,16 @@ def places_of(here: Installation) -> Places:
     return Places(frozenset(known), frozenset(here.settings.departments))
 
 
-def _reading(beat: Beat | None) -> Callable[[int], None] | None:
-    return None if beat is None else lambda count: beat("read", count)
+def _pulse(here: Installation, stage: str, beat: Beat | None) -> Callable[[int], None]:
+    """Return what is called between two transactions: it tells how far it is, and ends it with the service."""
+
+    def pulse(count: int) -> None:
+        if beat is not None:
+            beat(stage, count)
+        if here.stopping.is_set():
+            raise Stopping("the service ends; what was begun goes on after its next start")
+
+    return pulse
 
 
 def _settled(here: Installation, line: Line, staging: Staging, scope: str, *, switched: bool) -> Run:
@@ -229,7 +243,7 @@ def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:
         if one.enterprises is None or run.enterprise in one.enterprises
     ]
     configured = here.settings.enterprises.get(run.enterprise)
-    with bound(run=run.id):
+    with here.alone(ACCOUNTS, f"the applying of run {run.id}"), bound(run=run.id):
         ended = applying.apply(
             here.database,
             run,
@@ -237,7 +251,7 @@ def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:
             sources=configured.sources if configured is not None else (),
             vocabulary=here.settings.vocabulary,
             clock=here.now,
-            beat=None if beat is None else lambda count: beat("apply", count),
+            beat=_pulse(here, "apply", beat),
         )
         states = {k: v for k, v in ended.counts.items() if k.endswith("_operations")}
         log.info("run_applied", **states)
@@ -252,16 +266,17 @@ def tell(here: Installation, name: str, **fields: object) -> None:
 
 def sync(here: Installation, line: Line, *, full: bool = False, beat: Beat | None = None) -> Run:
     """Finish what was begun, read, plan, and apply what nothing objects to; return the run."""
-    resume(here, line.connection.id, beat=beat)
-    run = plan_run(here, line, full=full, beat=beat)
-    if run.state == "planned":
-        run = apply_run(here, run, beat=beat)
-    return run
+    with here.alone(line.settings.enterprise, f"a run of {line.settings.name}"):
+        resume(here, line.connection.id, beat=beat)
+        run = plan_run(here, line, full=full, beat=beat)
+        if run.state == "planned":
+            run = apply_run(here, run, beat=beat)
+        return run
 
 
 def resume(here: Installation, connection: int | None = None, *, beat: Beat | None = None) -> list[Run]:
     """Clean up after a killed process: drop half-read runs, finish half-applied ones and those of a person's word."""
-    runs.clean_up(here.database, here.now())
+    runs.clean_up(here.database, here.now(), connection)
     begun = "(state = 'applying' OR (state = 'planned' AND kind IN ('manual','release')))"
     where, values = (begun, ()) if connection is None else (f"{begun} AND connection = ?", (connection,))
     resumed = []

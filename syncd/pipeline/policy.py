@@ -59,6 +59,15 @@ def plan_policy(here: Installation) -> list[Run]:
     vanish detains them and lets the others go on. The same plan as before is the run as before, with its
     approval. Where nobody is touched, the new text is in force at once, without a run.
     """
+    if not unsettled(here):
+        with here.database.transaction() as conn:
+            policies.supersede_open(conn, (), (), here.now())
+        return []
+    with here.alone(None, "what the configuration has changed for platforms"):
+        return _planned(here)
+
+
+def _planned(here: Installation) -> list[Run]:
     _rename(here)
     texts = policy_texts(here)
     known = policies.in_force(here.database)

@@ -26,7 +26,7 @@ _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
-    "PRAGMA busy_timeout = 5000",
+    "PRAGMA busy_timeout = 60000",  # of threads of one process: no other process may write
     "PRAGMA cache_size = -4000",
     "PRAGMA wal_autocheckpoint = 8000",
 )

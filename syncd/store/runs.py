@@ -178,9 +178,11 @@ def fail(database: Database, run: int, error: str, now: str) -> None:
         )
 
 
-def clean_up(database: Database, now: str) -> list[int]:
-    """Fail the runs that a killed process left while reading; return their numbers."""
-    rows = database.conn.execute("SELECT id FROM runs WHERE state = 'reading'").fetchall()
+def clean_up(database: Database, now: str, connection: int | None = None) -> list[int]:
+    """Fail the runs (of a connection, if one is given) that a killed process left while reading; return their numbers."""
+    rows = database.conn.execute(
+        "SELECT id FROM runs WHERE state = 'reading' AND (?1 IS NULL OR connection = ?1)", (connection,)
+    ).fetchall()
     for (run,) in rows:
         fail(database, run, "the process ended while the source was being read", now)
     return [run for (run,) in rows]

@@ -78,7 +78,6 @@ class Staging:
         self.warnings = 0
         self.removed = 0
         self.staged = 0
-        self._next = _next_id(self.conn)
         for statement in _TEMPORARY.split(";"):
             self.conn.execute(statement)
         self.conn.execute("INSERT INTO temp.claims_of VALUES (?)", (run,))
@@ -134,7 +133,7 @@ class Staging:
         rows: list[tuple[Any, ...]] = []
         claims: list[tuple[int, str, str, int]] = []
         numbers: list[tuple[int, str, int, int, int]] = []
-        number = self._next
+        number = first = _next_id(self.conn)  # within the transaction: another run may be staging, too
         run, connection = self.run, self.connection
         for one in operations:
             account = one.account if one.account is not None else number
@@ -155,8 +154,7 @@ class Staging:
         self.conn.executemany("INSERT INTO temp.claims VALUES (?,?,?,?)", claims)
         if numbers:
             self.conn.executemany("INSERT INTO temp.numbers VALUES (?,?,?,?,?)", numbers)
-        ids = list(range(self._next, number))
-        self._next = number
+        ids = list(range(first, number))
         self.staged += len(ids)
         return ids
 

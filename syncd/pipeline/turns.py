@@ -1,0 +1,105 @@
+"""Who may work now, within one process: a run at a time for each enterprise, a change of accounts at a time for all.
+
+Between processes the lock of the state directory decides. Reading a source takes long and changes no
+account; applying is short. So different enterprises are read side by side, and each waits only for the
+moment in which another one's accounts are changed. Deliveries give way to those changes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import takewhile
+
+from ..errors import Busy, SyncdError
+
+ACCOUNTS = ""
+"""The turn of whoever changes accounts, or delivers them; no enterprise has an empty name."""
+
+_POLL = 0.2
+
+
+class Stopping(SyncdError):
+    """The service ends: what was not finished goes on at its next start."""
+
+    exit_code = 75
+
+
+@dataclass(slots=True)
+class _Holder:
+    thread: int
+    what: str
+    depth: int = 1
+
+
+class Turns:
+    """Turns by name, taken again freely by the thread that has them."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._holders: dict[str | None, _Holder] = {}
+        self._waiting: dict[int, str | None] = {}  # by thread, who came first first
+
+    @contextmanager
+    def take(
+        self, name: str | None, what: str, *, patience: float | None, stopping: Callable[[], bool]
+    ) -> Iterator[None]:
+        """Hold the turn of an enterprise, of ``ACCOUNTS``, or (None) of everything, for the block.
+
+        ``what`` is what others are told meanwhile. Raises Busy naming who has it after ``patience`` seconds
+        (None: waits as long as it takes), Stopping if the service ends meanwhile.
+        """
+        me = threading.get_ident()
+        with self._changed:
+            self._wait(name, me, patience, stopping)
+            holder = self._holders.get(name)
+            if holder is None:
+                self._holders[name] = _Holder(me, what)
+            else:
+                holder.depth += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                holder = self._holders[name]
+                holder.depth -= 1
+                if not holder.depth:
+                    del self._holders[name]
+                    self._changed.notify_all()
+
+    def wanted(self, name: str) -> bool:
+        """Say whether anybody waits for a turn."""
+        with self._changed:
+            return any(one in (name, None) for one in self._waiting.values())
+
+    def holders(self) -> list[str]:
+        """Return what is being done at the moment."""
+        with self._changed:
+            return [holder.what for holder in self._holders.values()]
+
+    def _wait(self, name: str | None, me: int, patience: float | None, stopping: Callable[[], bool]) -> None:
+        until = None if patience is None else time.monotonic() + patience
+        self._waiting[me] = name
+        try:
+            while (other := self._in_the_way(name, me)) is not None:
+                if stopping():
+                    raise Stopping("the service ends; what was not begun is done after its next start")
+                if until is not None and time.monotonic() >= until:
+                    raise Busy(other)
+                self._changed.wait(_POLL)
+        finally:
+            del self._waiting[me]
+
+    def _in_the_way(self, name: str | None, me: int) -> str | None:
+        """Return what has to end first, or None."""
+        theirs = {key: holder for key, holder in self._holders.items() if holder.thread != me}
+        found = next((one for key, one in theirs.items() if name is None or key in (name, None)), None)
+        if found is not None:
+            return found.what
+        if any(holder.thread == me for holder in self._holders.values()):
+            return None  # who has something already must not wait for those who wait for that
+        earlier = takewhile(lambda thread: thread != me, self._waiting)
+        return next(("what has waited longer" for one in earlier if self._waiting[one] in (name, None)), None)
