@@ -17,6 +17,7 @@ from syncd.config.presets import PRESETS
 from syncd.guard import Limit, Limits
 from syncd.model import VOCABULARY, Numbers
 from syncd.planning import Leavers
+from syncd.schedules import Timetable, parse
 
 SECRET = "is secret, and sealed values come with a PBX platform, which is not available yet"
 
@@ -64,7 +65,7 @@ def test_a_small_configuration_gets_every_default(settings):
     assert frozenset({"add", "update", "remove"}) == hq.terms.operations
     assert Leavers() == hq.terms.leavers
     assert Limits() == hq.limits
-    assert {} == hq.schedule
+    assert Timetable() == hq.schedule
     assert ["ldaps://dc1.acme.example"] == hq.options.url
 
 
@@ -133,7 +134,7 @@ number = "extension"
     assert frozenset({"update"}) == hq.terms.operations
     assert ("login", "email") == hq.match
     assert "sales" == hq.default_role
-    assert {"incremental": "every 15m", "full": "daily at 02:30"} == hq.schedule
+    assert Timetable(incremental=parse("every 15m"), full=parse("daily at 02:30")) == hq.schedule
     assert (
         Leavers(
             removed="delete",

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from ..guard import Limits
 from ..model import Numbers, Value
 from ..planning import Leavers
+from ..schedules import OFF, Schedule
 from ..schedules import parse as parse_schedule
 from . import words
 
@@ -79,9 +80,8 @@ def _count(value: object) -> int:
     return value
 
 
-def _when(value: object) -> str:
-    parse_schedule(_text(value))
-    return str(value)
+def _when(value: object) -> Schedule:
+    return parse_schedule(_text(value))
 
 
 def _limit(value: object) -> object:
@@ -102,7 +102,7 @@ DurationOrNever: TypeAlias = Annotated[timedelta | None, BeforeValidator(_or_wor
 Percent: TypeAlias = Annotated[float | None, BeforeValidator(_or_word("off", words.percent))]
 Count: TypeAlias = Annotated[int | None, BeforeValidator(_or_word("off", _count))]
 Range: TypeAlias = Annotated[Numbers, BeforeValidator(words.numbers)]
-When: TypeAlias = Annotated[str, BeforeValidator(_when)]
+When: TypeAlias = Annotated[Schedule, BeforeValidator(_when)]
 Fate: TypeAlias = Literal["disable", "delete", "keep"]
 
 _LEAVERS = Leavers()
@@ -184,8 +184,10 @@ class RuleTable(Table):
 class ScheduleTable(Table):
     """``schedule``: when a source is read by itself."""
 
-    incremental: When | None = None
-    full: When | None = None
+    incremental: When = OFF
+    full: When = OFF
+    jitter: Duration = timedelta(0)
+    catch_up: Literal["once", "skip"] = "once"
 
 
 class LeaversTable(Table):

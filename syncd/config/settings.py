@@ -13,6 +13,7 @@ from ..guard import Limits
 from ..mapping import AttributeMapping
 from ..model import VOCABULARY, Role, Template, Vocabulary
 from ..planning import Terms
+from ..schedules import Timetable
 from ..validation import Check
 
 
@@ -42,7 +43,7 @@ class SourceSettings:
     limits: Limits
     checks: tuple[Check, ...] = ()
     default_role: str | None = None
-    schedule: Mapping[str, str] = field(default_factory=dict)
+    schedule: Timetable = field(default_factory=Timetable)
     formerly: str | None = None
 
 

@@ -9,13 +9,14 @@ from pydantic import BaseModel
 
 from ..connector import Connector
 from ..planning import Leavers, Terms
+from ..schedules import Timetable, shortest
 from ..validation import Check, Test
 from .checking import checked
 from .compiling import Draft
 from .connections import Parts, check_former_names, limits_of, options_of, tables_of, type_of
 from .lines import KeyPath
 from .mappings import compile_map, of_source
-from .models import RuleTable, SourceTable
+from .models import RuleTable, ScheduleTable, SourceTable
 from .presets import PRESETS, Preset
 from .settings import Origin, SourceSettings
 from .words import unknown
@@ -69,7 +70,7 @@ def _source(draft: Draft, path: KeyPath, parts: Parts, enterprise: str, preceden
         limits=limits_of(table.limits),
         checks=_checks(draft, (*path, "rules"), table.rules),
         default_role=table.role,
-        schedule={key: text for key, text in table.schedule if text is not None},
+        schedule=_timetable(draft, (*path, "schedule"), table.schedule),
         formerly=table.formerly,
     )
 
@@ -152,6 +153,17 @@ def _terms(draft: Draft, path: KeyPath, table: SourceTable, kind: type[Connector
         owns=table.owns,
         kind=table.kind,
         leavers=Leavers(**{key: getattr(leavers, key) for key in type(leavers).model_fields}),
+    )
+
+
+def _timetable(draft: Draft, path: KeyPath, table: ScheduleTable) -> Timetable:
+    for key, schedule in (("incremental", table.incremental), ("full", table.full)):
+        between = shortest(schedule)
+        if between is not None and table.jitter >= between:
+            message = f'must be shorter than the time between two slots of {key} = "{schedule}"'
+            draft.objection((*path, "jitter"), message)
+    return Timetable(
+        full=table.full, incremental=table.incremental, jitter=table.jitter, catch_up=table.catch_up
     )
 
 

@@ -203,12 +203,16 @@ CREATE TABLE policies (
 
 CREATE TABLE schedules (
   connection INTEGER NOT NULL REFERENCES connections(id),
+  mode TEXT NOT NULL CHECK (mode IN ('full','incremental')),
   slot TEXT NOT NULL,
-  mode TEXT NOT NULL,
+  schedule TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('seen','claimed','ended','skipped')),
   run INTEGER REFERENCES runs(id),
   started_at TEXT NOT NULL,
-  UNIQUE (connection, slot)
+  ended_at TEXT,
+  UNIQUE (connection, mode, slot)
 ) STRICT;
+CREATE INDEX schedules_claimed ON schedules(connection) WHERE state = 'claimed';
 
 CREATE TABLE secrets (
   account INTEGER NOT NULL REFERENCES accounts(id),
