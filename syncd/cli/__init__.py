@@ -25,6 +25,7 @@ VERBS = {
     "preview": ("syncd.cli.syncing", "Read sources and show what would be done."),
     "sync": ("syncd.cli.syncing", "Read sources and do what nothing objects to."),
     "apply": ("syncd.cli.applying", "Do what preview has shown."),
+    "schedule": ("syncd.cli.schedule", "Show what is read by itself, and when."),
     "runs": ("syncd.cli.runs", "List the runs, or show one of them."),
     "queue": ("syncd.cli.queue", "See to what waits for a person."),
     "undo": ("syncd.cli.applying", "Take back what a run did."),

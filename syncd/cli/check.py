@@ -190,6 +190,8 @@ def _tried(
     about = f"{kind} {settings.name}"
     try:
         connector = _made(session, kind, settings)
+        if getattr(connector, "incremental", False):
+            yield from _full_reads(about, cast("SourceSettings", settings))
         if connect:
             yield from (Finding(about, _redacted(line)) for line in _asked(connector.open, connector))
     except SyncdError as error:
@@ -197,6 +199,21 @@ def _tried(
     except Exception as error:  # noqa: BLE001 - a plugin's own error must not hide what is wrong elsewhere
         message = f"the plugin of type {settings.type!r} raised {type(error).__name__}: {error}"
         yield Finding(about, _redacted(message), exit_code_of(error))
+
+
+def _full_reads(about: str, settings: SourceSettings) -> Iterator[Finding]:
+    """Say if no schedule of full reads stands behind the incremental ones."""
+    from ..pipeline.line import FULL_AGAIN
+    from ..schedules import OFF, is_at_least_every
+
+    schedule = settings.schedule
+    if schedule.incremental != OFF and not is_at_least_every(schedule.full, FULL_AGAIN):
+        yield Finding(
+            about,
+            f'schedule.full is "{schedule.full}": behind what a source tells of its changes stands a full read at '
+            f"least every {FULL_AGAIN.days} days. It is made then in the place of an incremental one, whatever the "
+            'time; write full = "sunday at 02:30", or more often',
+        )
 
 
 def _sampled(

@@ -215,18 +215,20 @@ def _slot(here: Installation, at: datetime) -> Slot:
 
 def _outlook(here: Installation, settings: SourceSettings, mode: Mode, now: datetime) -> Outlook:
     connection = runs.find_connection(here.database, settings.name)
+    schedule = str(settings.schedule.of(mode))
     last = None if connection is None else stored.last_begun(here.database, connection.id, mode)
+    if _is_first(here, settings, connection, now):
+        first = _slot(here, now)
+        return Outlook(settings.name, mode, schedule, first, first.at, last)
     slot = _next(here, settings, connection, mode, now)
     begin = None if slot is None else begins(slot, settings.schedule.jitter, settings.name)
-    return Outlook(settings.name, mode, str(settings.schedule.of(mode)), slot, begin, last)
+    return Outlook(settings.name, mode, schedule, slot, begin, last)
 
 
 def _next(
     here: Installation, settings: SourceSettings, connection: Connection | None, mode: Mode, now: datetime
 ) -> Slot | None:
     """Return the slot that is due, or else the first one to come that has not been begun yet."""
-    if _is_first(here, settings, connection, now):
-        return _slot(here, now)
     schedule, zone = settings.schedule.of(mode), here.settings.timezone
     if connection is None:
         return next(slots(schedule, zone, now), None)
