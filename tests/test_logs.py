@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from syncd import logs
 from syncd.errors import ConfigError
-from syncd.logs import redaction
+from syncd.logs import journal, redaction
 from syncd.model import VOCABULARY
 
 SECRET = "Tr0ub/4=dor&3"
@@ -30,8 +30,9 @@ SECRET = "Tr0ub/4=dor&3"
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch):
-    """An own set of known secrets, and the logging of the process as it was."""
+    """An own set of known secrets, no journald, and the logging of the process as it was."""
     monkeypatch.setattr(redaction, "SECRETS", redaction.Secrets())
+    monkeypatch.setattr(journal, "SOCKET", Path("/nonexistent"))
     monkeypatch.setattr(logs, "_threshold", 0)
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     root, quiet = logging.getLogger(), logging.getLogger("ldap3")

@@ -1,4 +1,4 @@
-"""Floor 4: the log: events with stable names, as JSON lines or for a terminal, never with a secret.
+"""Floor 4: the log: events with stable names, in the journal, as JSON or for a terminal, without secrets.
 
     log = get_log(__name__)
     with bound(run=17, connection="hq"):
@@ -96,8 +96,8 @@ def configure(
 ) -> None:
     """Say where events go, and from which level on; may be called again.
 
-    ``stream`` None is whatever ``sys.stderr`` is when a line is written. ``json`` None means JSON unless
-    the stream is a terminal. What libraries report through Python's ``logging`` becomes the event
+    ``stream`` None is whatever ``sys.stderr`` is when a line is written. ``json`` None chooses: text for a
+    terminal, fields for journald if it reads the stream and systemd-python is there, JSON otherwise. What libraries report through Python's ``logging`` becomes the event
     ``library_logged``, from warnings on; ldap3 stays silent, since its log holds filters and passwords.
     With ``off`` nothing is written, and structlog is not even imported.
     Raises ConfigError for a level that there is not.

@@ -8,22 +8,23 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any, TextIO
 
 import structlog
 
-from . import redaction
+from . import journal, redaction
 
-_PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3}
 _FIRST = ("timestamp", "level", "event", "run", "connection", "platform", "operation", "account")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def install(stream: TextIO | None, level: int, *, as_json: bool | None) -> None:
-    """Make structlog write lines to ``stream``; see ``logs.configure``."""
-    terminal = _is_terminal(sys.stderr if stream is None else stream)
+    """Make structlog write lines to ``stream``, or to journald; see ``logs.configure``."""
+    now = sys.stderr if stream is None else stream
+    terminal = _is_terminal(now)
+    to_journal = as_json is None and _is_journal(now) and journal.is_available()
     for_terminal = as_json is False or (as_json is None and terminal)
     structlog.configure(
         processors=[
@@ -34,27 +35,32 @@ def install(stream: TextIO | None, level: int, *, as_json: bool | None) -> None:
             _Line(_console(colors=terminal) if for_terminal else None),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: _Output(stream),
+        logger_factory=lambda *_: _Journal(stream) if to_journal else _Output(stream),
         cache_logger_on_first_use=False,
     )
 
 
 class _Line:
-    """The last step: the text that is written."""
+    """The last step: the text that is written, and the fields that it was made of."""
 
     def __init__(self, console: structlog.dev.ConsoleRenderer | None) -> None:
         self.console = console
 
-    def __call__(self, logger: Any, level: str, fields: MutableMapping[str, Any]) -> str:
+    def __call__(
+        self, logger: Any, level: str, fields: MutableMapping[str, Any]
+    ) -> tuple[tuple[str, dict[str, Any]], dict[str, Any]]:
         try:
             ordered = {name: fields[name] for name in _FIRST if name in fields}
             line = redaction.clean({**ordered, **fields}, redaction.SECRETS)
             if self.console is None:
-                return json.dumps(line)
-            return self.console(logger, level, {name: _still(value) for name, value in line.items()})
+                text = json.dumps(line)
+            else:
+                text = self.console(logger, level, {name: _still(value) for name, value in line.items()})
         except Exception as error:  # noqa: BLE001 -- a log line breaks nothing
             event = redaction.SECRETS.redact(redaction.as_text(fields.get("event")))
-            return json.dumps({"level": level, "event": event, "lost": type(error).__name__})
+            line = {"level": level, "event": event, "lost": type(error).__name__}
+            text = json.dumps(line)
+        return (text, line), {}
 
 
 def _console(*, colors: bool) -> structlog.dev.ConsoleRenderer:
@@ -78,25 +84,33 @@ class _Output:
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
 
-    def debug(self, line: str) -> None:
-        self._write("debug", line)
+    def debug(self, text: str, line: Mapping[str, Any]) -> None:
+        self._write("debug", text, line)
 
-    def info(self, line: str) -> None:
-        self._write("info", line)
+    def info(self, text: str, line: Mapping[str, Any]) -> None:
+        self._write("info", text, line)
 
-    def warning(self, line: str) -> None:
-        self._write("warning", line)
+    def warning(self, text: str, line: Mapping[str, Any]) -> None:
+        self._write("warning", text, line)
 
-    def error(self, line: str) -> None:
-        self._write("error", line)
+    def error(self, text: str, line: Mapping[str, Any]) -> None:
+        self._write("error", text, line)
 
-    def _write(self, level: str, line: str) -> None:
+    def _write(self, level: str, text: str, line: Mapping[str, Any]) -> None:  # noqa: ARG002 -- for _Journal
         stream = sys.stderr if self._stream is None else self._stream
-        first = f"<{_PRIORITY[level]}>" if _is_journal(stream) else ""
+        first = f"<{journal.PRIORITY[level]}>" if _is_journal(stream) else ""
         with suppress(OSError, ValueError), self._writing:  # nowhere is left to report a full disk to
             encoding = getattr(stream, "encoding", None) or "utf-8"
-            stream.write((first + line + "\n").encode(encoding, "backslashreplace").decode(encoding))
+            stream.write((first + text + "\n").encode(encoding, "backslashreplace").decode(encoding))
             stream.flush()
+
+
+class _Journal(_Output):
+    """Hands fields to journald, and writes the line where journald does not take them."""
+
+    def _write(self, level: str, text: str, line: Mapping[str, Any]) -> None:
+        if not journal.send(level, line):
+            super()._write(level, text, line)
 
 
 def _is_terminal(stream: TextIO) -> bool:
