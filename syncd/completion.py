@@ -14,10 +14,11 @@ class Completion:
 
     ``policies`` holds the mapped attributes whose policy is not ``always``. ``precedence`` is the
     connection's own: the first source of an enterprise has 0 and beats all others. ``adopts``: an account
-    that is found by a key becomes the connection's own.
+    that is found by a key becomes the connection's own. ``owns`` False: it only adds to accounts.
     """
 
     precedence: int = 0
+    owns: bool = True
     adopts: bool = False
     roles: Mapping[str, Role] = field(default_factory=dict)
     default_role: str | None = None
@@ -29,7 +30,7 @@ def complete(stream: Iterable[object], plan: Completion) -> Iterator[object]:
     for item in stream:
         if not isinstance(item, Correlated):
             yield item
-        elif item.verdict in ("new", "ambiguous"):
+        elif item.verdict == "new" or (item.verdict == "ambiguous" and plan.owns):
             yield _newcomer(item, plan)
         else:
             yield _acquaintance(item, plan)
@@ -39,7 +40,7 @@ def _newcomer(item: Correlated, plan: Completion) -> Completed:
     record = item.record
     faults = record.faults
     if item.verdict == "ambiguous":
-        faults += (Fault("ambiguous", None, "; ".join(item.rivals), "detained"),)
+        faults += (_ambiguous(item),)
     role, fault = _role(record.values, plan)
     if fault is not None:
         faults += (fault,)
@@ -55,6 +56,8 @@ def _acquaintance(item: Correlated, plan: Completion) -> Completed:
     assert standing is not None  # noqa: S101 - true of every verdict that comes here
     layer = record.values
     faults = record.faults
+    if item.verdict == "ambiguous" or (item.verdict == "linked" and item.rivals and not plan.owns):
+        faults += (_ambiguous(item),)
     name = standing.template.get("role")  # the one that it was made with, whatever it has become
     role = plan.roles.get(name) if isinstance(name, str) else None
     if role is not None:
@@ -69,6 +72,10 @@ def _acquaintance(item: Correlated, plan: Completion) -> Completed:
     else:
         values = layer
     return Completed(record, item.verdict, standing, layer, values, standing.template, faults, role)
+
+
+def _ambiguous(item: Correlated) -> Fault:
+    return Fault("ambiguous", None, "; ".join(item.rivals), "detained")
 
 
 def _under_policies(

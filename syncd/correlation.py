@@ -77,19 +77,30 @@ def _correlated(batch: list[Record], lookup: Lookup) -> Iterator[Correlated]:
         return
     for record, (linked, matches) in zip(batch, lookup(batch), strict=True):
         if linked is not None:
-            yield Correlated(record, "linked", linked)
+            yield _linked(record, linked, matches)
         elif not matches:
             yield Correlated(record, "new", None)
         else:
             yield _matched(record, matches)
 
 
+def _linked(record: Record, linked: Standing, matches: tuple[tuple[str, Standing], ...]) -> Correlated:
+    others = [(attribute, other) for attribute, other in matches if other.account != linked.account]
+    if not others:
+        return Correlated(record, "linked", linked)
+    rivals = (*_claims(others), f"the entry is linked to account {linked.account}")
+    return Correlated(record, "linked", linked, rivals)
+
+
+def _claims(matches: Iterable[tuple[str, Standing]]) -> tuple[str, ...]:
+    return tuple(f"{attribute} is that of account {other.account}" for attribute, other in matches)
+
+
 def _matched(record: Record, matches: tuple[tuple[str, Standing], ...]) -> Correlated:
     standing = matches[0][1]
+    linked = () if standing.link is None else (f"account {standing.account} is linked to {standing.anchor}",)
     if any(other.account != standing.account for _, other in matches):
-        rivals = tuple(f"{attribute} is that of account {other.account}" for attribute, other in matches)
-        return Correlated(record, "ambiguous", None, rivals)
-    if standing.link is not None:
-        rivals = (f"account {standing.account} is linked to {standing.anchor}",)
-        return Correlated(record, "relink", standing, rivals)
+        return Correlated(record, "ambiguous", standing, (*_claims(matches), *linked))
+    if linked:
+        return Correlated(record, "relink", standing, linked)
     return Correlated(record, "adoptable", standing)

@@ -48,7 +48,10 @@ class Standing(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """What the store knows of one record: its linked account, and accounts that share a match key."""
+    """What the store knows of one record: its linked account, and accounts that share a match key.
+
+    Of a record whose link does not own its account, ``matches`` are by the keys that it has not said before.
+    """
 
     linked: Standing | None
     matches: tuple[tuple[str, Standing], ...] = ()
@@ -58,7 +61,8 @@ class Correlated(NamedTuple):
     """A record and the account that it belongs to.
 
     ``verdict``: ``linked``, ``adoptable`` (found by a key, not linked by this connection), ``relink``
-    (found by a key, linked under another anchor), ``new``, or ``ambiguous`` (``rivals`` says between what).
+    (found by a key, linked under another anchor), ``new``, or ``ambiguous`` (``rivals`` says between what;
+    ``standing`` is that of the first key). A ``linked`` one has rivals where its keys are another account's.
     """
 
     record: Record

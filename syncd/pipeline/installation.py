@@ -97,6 +97,7 @@ def line_of(here: Installation, name: str) -> Line:
         vocabulary=here.settings.vocabulary,
         completion=Completion(
             precedence=settings.precedence,
+            owns=settings.terms.owns,
             adopts=settings.terms.owns and settings.terms.adopt,
             roles=here.settings.roles,
             default_role=settings.default_role,

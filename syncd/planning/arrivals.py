@@ -59,7 +59,7 @@ def _planned(
         kind=kind,
         account=standing.account,
         link=standing.link,
-        link_action={"linked": "keep", "relink": "move"}.get(item.verdict, "make"),
+        link_action=_link_action(item.verdict, standing),
         record=encode(item.layer),
         replaced=replaced if standing.link is not None else None,
         before=before,
@@ -114,6 +114,12 @@ def _missing_numbers(item: Completed) -> Mapping[str, Numbers]:
     if item.role is None:
         return {}
     return {name: numbers for name, numbers in item.role.template.allocate.items() if name not in item.values}
+
+
+def _link_action(verdict: str, standing: Standing) -> str:
+    if verdict == "linked":
+        return "keep"
+    return "make" if standing.link is None else "move"
 
 
 def _owns(standing: Standing, terms: Terms) -> bool:

@@ -102,9 +102,12 @@ class Standings:
         """Return, for each record, its linked account and the accounts that share a match key."""
         linked = self.by_anchor([record.anchor for record in records])
         keys: dict[str, list[tuple[str, str]]] = {}
-        for record in records:
-            if record.anchor not in linked and match:
+        for record in records if match else ():
+            known = linked.get(record.anchor)
+            if known is None:
                 keys[record.anchor] = _match_keys(record, match)
+            elif not known.owner:
+                keys[record.anchor] = _match_keys(record, _said_anew(record, known, match))
         held = self.holders(key for some in keys.values() for key in some) if keys else {}
         accounts = self.by_account(set(held.values())) if held else {}
         return [
@@ -165,6 +168,10 @@ def precedence_of(conn: sqlite3.Connection, names: Sequence[str]) -> dict[int, i
     """Return the place of each connection in its enterprise's list, by the connection's id."""
     ids = dict(conn.execute("SELECT name, id FROM connections").fetchall())
     return {ids[name]: place for place, name in enumerate(names) if name in ids}
+
+
+def _said_anew(record: Record, known: Standing, match: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in match if record.values.get(name) != known.record.get(name))
 
 
 def _match_keys(record: Record, match: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -80,8 +80,24 @@ class TestNewcomers:
         assert (faulty, Fault("ambiguous", None, message, "detained")) == made.faults
         assert made.standing is None
 
+    def test_a_source_that_only_adds_makes_nobody_of_what_is_ambiguous(self):
+        made = only(ambiguous(stranger(), "ambiguous"), Completion(owns=False))
+
+        assert stranger() == made.standing
+        assert (Fault("ambiguous", None, "email is that of account 8", "detained"),) == made.faults
+
+
+def ambiguous(known, verdict):
+    return correlated(record(login="ann"), known, verdict)._replace(rivals=("email is that of account 8",))
+
 
 class TestAcquaintances:
+    @pytest.mark.parametrize(("owns", "codes"), [(True, []), (False, ["ambiguous"])])
+    def test_an_entry_that_has_the_keys_of_another_detains_only_where_the_source_only_adds(self, owns, codes):
+        made = only(ambiguous(standing(owner=False), "linked"), Completion(owns=owns))
+
+        assert codes == [fault.code for fault in made.faults]
+
     def test_where_a_link_speaks_alone_its_layer_is_the_account(self):
         made = only(correlated(record(login="ann", title="Dr"), standing()))
 

@@ -182,7 +182,15 @@ OTHER = stranger(account=8)
     ("candidates", "expected"),
     [
         (Candidates(LINKED), Correlated(record(), "linked", LINKED)),
-        (Candidates(LINKED, (("login", OTHER),)), Correlated(record(), "linked", LINKED)),
+        (
+            Candidates(LINKED, (("login", LINKED), ("email", OTHER))),
+            Correlated(
+                record(),
+                "linked",
+                LINKED,
+                ("email is that of account 8", "the entry is linked to account 7"),
+            ),
+        ),
         (Candidates(None), Correlated(record(), "new", None)),
         (Candidates(None, (("login", ADOPTABLE),)), Correlated(record(), "adoptable", ADOPTABLE)),
         (
@@ -196,11 +204,29 @@ OTHER = stranger(account=8)
         (
             Candidates(None, (("login", ADOPTABLE), ("email", OTHER))),
             Correlated(
-                record(), "ambiguous", None, ("login is that of account 7", "email is that of account 8")
+                record(),
+                "ambiguous",
+                ADOPTABLE,
+                ("login is that of account 7", "email is that of account 8"),
+            ),
+        ),
+        (
+            Candidates(None, (("login", LINKED), ("email", OTHER))),
+            Correlated(
+                record(),
+                "ambiguous",
+                LINKED,
+                (
+                    *("login is that of account 7", "email is that of account 8"),
+                    f"account 7 is linked to {LINKED.anchor}",
+                ),
             ),
         ),
     ],
-    ids=["linked", "the link beats the keys", "new", "adoptable", "by two keys", "relink", "ambiguous"],
+    ids=[
+        *("linked", "the link beats the keys", "new", "adoptable", "by two keys", "relink", "ambiguous"),
+        "ambiguous, and linked",
+    ],
 )
 def test_a_record_belongs_to(candidates, expected):
     assert [expected] == list(correlate([record()], lambda records: [candidates]))

@@ -209,6 +209,8 @@ class TestLinking:
             ("adoptable", stranger(), Terms(adopt=True, owns=False), "make", False),
             ("relink", standing(anchor="old"), ALL, "move", True),
             ("relink", standing(anchor="old", owner=False), ADOPTS, "move", False),
+            ("ambiguous", stranger(), ENRICHES, "make", False),
+            ("ambiguous", standing(anchor="old", owner=False), ENRICHES, "move", False),
         ],
     )
     def test_the_link_is_kept_made_or_moved(self, verdict, known, terms, action, owner):
