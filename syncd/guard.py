@@ -25,8 +25,8 @@ FEW_REMOVALS = 2
 class Limit:
     """How much of one kind a single plan may do; the lowest wins, None is no limit.
 
-    ``percent`` is of the accounts that the connection manages (or that are on the platform), never of
-    what was just read. ``per_day`` counts what was applied in the last 24 hours as well.
+    ``percent`` is of the accounts that the connection owns or is linked to (or that are on the
+    platform), never of what was just read. ``per_day`` counts what was applied in the last 24 hours as well.
     """
 
     percent: float | None = None
@@ -78,7 +78,8 @@ class Summary:
     """What the guards look at: the counts of a plan and what is known of its source.
 
     ``removals`` are all operations that take an account away, those that wait out their grace included:
-    guards judge when people are first missing. ``containers`` maps a container to (people in it, people
+    guards judge when people are first missing. ``managed`` are the accounts that the connection owns, which
+    removals are judged by, ``linked`` all that it says something of. ``containers`` maps a container to (people in it, people
     of it who would go). ``sizes`` are the last complete reads, newest last; ``size`` is this one, None
     when it was not a complete read.
     """
@@ -89,6 +90,7 @@ class Summary:
     removals: int = 0
     moves: int = 0
     managed: int = 0
+    linked: int = 0
     removed_today: int = 0
     added_today: int = 0
     updated_today: int = 0
@@ -131,13 +133,13 @@ def _objections(plan: Summary, limits: Limits) -> Iterator[Objection]:
     for effect in plan.effects:
         yield from _platform(effect, first=plan.first)
     if not plan.first:
-        yield from _changes("add", plan.adds, plan.managed, plan.added_today, limits.add)
-        yield from _changes("update", plan.updates, plan.managed, plan.updated_today, limits.update)
+        yield from _changes("add", plan.adds, plan.linked, plan.added_today, limits.add)
+        yield from _changes("update", plan.updates, plan.linked, plan.updated_today, limits.update)
 
 
 def _source(plan: Summary, limits: Limits) -> Iterator[Objection]:
-    if plan.size == 0 and plan.managed:
-        message = f"the source is empty, and {plan.managed} accounts come from it"
+    if plan.size == 0 and plan.linked:
+        message = f"the source is empty, and {plan.linked} accounts come from it"
         yield Objection("source-empty", "run", message)
     elif plan.size is not None and plan.sizes and limits.shrink is not None:
         usual = median(plan.sizes[-5:])
@@ -154,9 +156,9 @@ def _source(plan: Summary, limits: Limits) -> Iterator[Objection]:
         if leaving > before * limits.container / 100:
             message = f"{leaving} of {before} people of {container} would go at once"
             yield Objection("container-emptied", "run", message)
-    if plan.moves > FEW_REMOVALS and plan.moves * 2 > plan.managed:
+    if plan.moves > FEW_REMOVALS and plan.moves * 2 > plan.linked:
         message = (
-            f"{plan.moves} of {plan.managed} accounts would be linked to another anchor: was the "
+            f"{plan.moves} of {plan.linked} accounts would be linked to another anchor: was the "
             "directory rebuilt, or the anchor attribute changed?"
         )
         yield Objection("anchors-new", "run", message)
@@ -209,12 +211,12 @@ def _there(what: str, effect: Effect, told: str, count: int, today: int, limit: 
         yield Objection(f"too-many-{what}-today:{effect.platform}", scope, message)
 
 
-def _changes(kind: str, count: int, managed: int, today: int, limit: Limit) -> Iterator[Objection]:
+def _changes(kind: str, count: int, linked: int, today: int, limit: Limit) -> Iterator[Objection]:
     day = limit.per_day
     if count and day is not None and today + count > day:
         message = f"{count} {kind}s are planned, {today} were in the last 24 hours, and at most {day} may be in a day"
         yield Objection(f"too-many-{kind}s-today", "run", message)
-    most = allowed(limit, managed)
+    most = allowed(limit, linked)
     if most is not None and count > most:
-        message = f"{count} {kind}s are planned, {managed} accounts are managed, and at most {most} may be"
+        message = f"{count} {kind}s are planned, {linked} accounts are linked, and at most {most} may be"
         yield Objection(f"too-many-{kind}s", "run", message)

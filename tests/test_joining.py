@@ -143,3 +143,26 @@ def test_whose_keys_they_are_is_looked_up_only_for_what_an_added_layer_says_anew
     site.database.conn.set_trace_callback(None)
 
     assert expected == sum("SELECT folded, account FROM keys" in one for one in asked)
+
+
+@pytest.mark.parametrize(("changed", "state"), [(9, "ended"), (10, "held")])
+def test_a_source_that_only_adds_may_change_the_usual_part_of_those_whom_it_adds_to(changed, state):
+    site = Site(hq={}, phones={**PHONES, "limits": {}})
+    anchors = site.hired(30)
+    for anchor in anchors:
+        site.hire(anchor, source="phones", tel="1")
+    site.sync("phones")
+    for anchor in anchors[:changed]:
+        site.world("phones").change(anchor, tel="2")
+
+    assert state == site.sync("phones").state
+    assert state == ("ended" if "2" in phones(site).values() else "held")
+
+
+def test_a_source_that_only_adds_and_is_empty_takes_nothing_away(site):
+    site.configure(hq={}, phones={**PHONES, "limits": {}})
+    site.fire("a", source="phones")
+    run = site.sync("phones")
+
+    assert ("held", ["source-empty"]) == (run.state, [one.code for one in run.objections])
+    assert {1: "1", 2: None, 3: None} == phones(site)

@@ -2241,6 +2241,7 @@ def test_random_plans_never_pass_a_limit():
             updates=chance.randrange(40),
             removals=chance.choice([0, 1, 2, 3, 5, 20, 60]),
             managed=chance.choice([0, 1, 5, 19, 20, 21, 100, 1000]),
+            linked=chance.choice([0, 1, 5, 19, 20, 21, 100, 1000]),
             removed_today=chance.choice([0, 0, 1, 90]),
             added_today=chance.choice([0, 0, 7]),
             updated_today=chance.choice([0, 0, 7]),
@@ -2253,10 +2254,10 @@ def test_random_plans_never_pass_a_limit():
         fine = within(plan.removals, limits.remove, plan.managed, plan.removed_today)
         assert fine == (not any("removals" in code for code in codes)), (plan, limits)
         if not plan.first:
-            assert within(plan.adds, limits.add, plan.managed, plan.added_today) == (
+            assert within(plan.adds, limits.add, plan.linked, plan.added_today) == (
                 not any("adds" in code for code in codes)
             ), (plan, limits)
-            assert within(plan.updates, limits.update, plan.managed, plan.updated_today) == (
+            assert within(plan.updates, limits.update, plan.linked, plan.updated_today) == (
                 not any("updates" in code for code in codes)
             ), (plan, limits)
         passed += not objections
@@ -2271,11 +2272,11 @@ def some_limit(chance):
     )
 
 
-def within(count, limit, managed, today):
+def within(count, limit, total, today):
     if count == 0:
         return True
-    share = None if limit.percent is None else limit.percent / 100 * managed
-    if share is not None and managed < 20 and limit.percent:
+    share = None if limit.percent is None else limit.percent / 100 * total
+    if share is not None and total < 20 and limit.percent:
         share = max(share, 2)
     bounds = [bound for bound in (share, limit.count) if bound is not None]
     return all(count <= bound for bound in bounds) and (

@@ -74,6 +74,7 @@ def summarise(
             "SELECT sizes, trusted_since FROM connections WHERE id = ?", (connection,)
         ).fetchone()
         sizes, trusted = tuple(json.loads(row[0])), row[1]
+    owned, linked = managed(staging)
     planned = any(counted.values()) or removals
     today = _done_since(staging, stamp(now - timedelta(hours=24))) if planned else {}
     return Summary(
@@ -82,7 +83,8 @@ def summarise(
         updates=counted.get("update", 0) + counted.get("enable", 0),
         removals=removals,
         moves=moves,
-        managed=managed(staging),
+        managed=owned,
+        linked=linked,
         removed_today=today.get("disable", 0) + today.get("delete", 0),
         added_today=today.get("add", 0),
         updated_today=today.get("update", 0) + today.get("enable", 0),
@@ -96,24 +98,28 @@ def summarise(
     )
 
 
-def managed(staging: Staging) -> int:
-    """Return how many accounts the connection owns; without a connection, those of the enterprise."""
+def managed(staging: Staging) -> tuple[int, int]:
+    """Return how many accounts the connection owns, and how many it is linked to, whose entries are there.
+
+    Without a connection both are the accounts of the enterprise.
+    """
     conn, connection = staging.conn, staging.connection
     if connection is None:
         query = "SELECT COUNT(*) FROM accounts WHERE enterprise = ? AND deleted_at IS NULL"
-        return int(conn.execute(query, (staging.enterprise,)).fetchone()[0])
+        count = int(conn.execute(query, (staging.enterprise,)).fetchone()[0])
+        return count, count
     total = conn.execute(
         "SELECT COUNT(*) FROM links INDEXED BY links_fingerprint WHERE connection = ?", (connection,)
     ).fetchone()[0]
     not_owned = conn.execute(
         "SELECT COUNT(*) FROM links WHERE connection = ? AND owner = 0", (connection,)
     ).fetchone()[0]
-    gone = conn.execute(
-        "SELECT COUNT(*) FROM links WHERE connection = ? AND missing_since IS NOT NULL AND gone_at IS NOT NULL"
-        " AND owner = 1",
+    gone, gone_owned = conn.execute(
+        "SELECT COUNT(*), COALESCE(SUM(owner), 0) FROM links"
+        " WHERE connection = ? AND missing_since IS NOT NULL AND gone_at IS NOT NULL",
         (connection,),
-    ).fetchone()[0]
-    return int(total - not_owned - gone)
+    ).fetchone()
+    return int(total - not_owned - gone_owned), int(total - gone)
 
 
 def _is_whole(staging: Staging) -> bool:

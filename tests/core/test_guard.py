@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from syncd.guard import FEW, Effect, Limit, Limits, Summary, allowed, review
 
 USUAL = Limits()
-CALM = Summary(managed=1000, size=1000, sizes=(1000,) * 5)
+CALM = Summary(managed=1000, linked=1000, size=1000, sizes=(1000,) * 5)
 
 
 def codes(plan: Summary, limits: Limits = USUAL) -> list[str]:
@@ -55,7 +55,7 @@ class TestTheSource:
         assert ["the source is empty, and 1000 accounts come from it"] == messages(plan)
 
     def test_an_empty_source_that_nothing_came_from_is_no_surprise(self):
-        assert [] == codes(replace(CALM, size=0, managed=0, sizes=()))
+        assert [] == codes(replace(CALM, size=0, managed=0, linked=0, sizes=()))
 
     @pytest.mark.parametrize(
         ("size", "sizes", "expected"),
@@ -89,14 +89,16 @@ class TestTheSource:
         assert [] == codes(plan, Limits.unlimited())
 
     @pytest.mark.parametrize(
-        ("moves", "managed", "expected"),
+        ("moves", "linked", "expected"),
         [(500, 1000, []), (501, 1000, ["anchors-new"]), (2, 2, []), (3, 3, ["anchors-new"])],
     )
-    def test_new_anchors_for_most_accounts_hold_the_run(self, moves, managed, expected):
-        assert expected == codes(replace(CALM, moves=moves, managed=managed, size=None))
+    def test_new_anchors_for_most_accounts_hold_the_run(self, moves, linked, expected):
+        assert expected == codes(replace(CALM, moves=moves, linked=linked, size=None))
 
     def test_what_a_person_asked_for_is_not_held_for_its_source(self):
-        plan = Summary(kind="manual", managed=10, size=0, sizes=(50,), detain="always", updates=1, moves=9)
+        plan = Summary(
+            kind="manual", managed=10, linked=10, size=0, sizes=(50,), detain="always", updates=1, moves=9
+        )
 
         assert [] == codes(replace(plan, containers={"OU=North": (9, 9)}))
 
@@ -254,10 +256,19 @@ class TestOtherChanges:
         assert [] == codes(replace(CALM, **{f"{kind}s": 1, done: 99}), limits)
         assert [] == codes(replace(CALM, **{done: 1000}), limits), "nothing more is planned"
 
+    def test_a_source_that_owns_nobody_is_judged_by_those_whom_it_adds_to(self):
+        adds = replace(CALM, managed=0)
+
+        assert [] == codes(replace(adds, updates=300, moves=500))
+        assert ["too-many-updates"] == codes(replace(adds, updates=301))
+        assert ["anchors-new"] == codes(replace(adds, moves=501))
+        assert ["source-empty"] == codes(replace(adds, size=0))
+        assert ["too-many-removals"] == codes(replace(adds, removals=3)), "no account is its own to remove"
+
     def test_a_count_means_what_it_says(self):
         limits = Limits(add=Limit(count=1))
 
-        assert ["2 adds are planned, 1000 accounts are managed, and at most 1 may be"] == messages(
+        assert ["2 adds are planned, 1000 accounts are linked, and at most 1 may be"] == messages(
             replace(CALM, adds=2), limits
         )
 
@@ -313,6 +324,7 @@ PLANS = st.builds(
     removals=COUNTS,
     moves=COUNTS,
     managed=COUNTS,
+    linked=COUNTS,
     removed_today=COUNTS,
     size=st.none() | COUNTS,
     sizes=st.lists(COUNTS, max_size=6),
