@@ -86,3 +86,21 @@ def test_after_a_restore_no_number_is_given_twice(staffed, tmp_path):
     staffed.out("accounts", "add", "acme", "login=found")
 
     assert lost < staffed.json("accounts", "show", "found")["account"]
+
+
+def test_the_same_edit_again_and_a_reset_of_nothing_make_no_run(staffed):
+    staffed.out("accounts", "edit", "grace", "phone=+4940555", "fax=")
+    before = staffed.json("runs")["runs"]
+    again = staffed.run("accounts", "edit", "grace", "phone=+4940555", "fax=")
+    nothing = staffed.run("accounts", "reset", "grace", "title")
+
+    assert (64, 64) == (again.exit_code, nothing.exit_code)
+    assert "is set by hand to just that already: fax, phone" in again.output
+    assert "title was not set by hand; what was: fax, phone" in nothing.output
+    assert before == staffed.json("runs")["runs"]
+
+
+def test_what_is_set_by_hand_to_what_the_source_says_is_told_as_that(staffed):
+    told = staffed.out("accounts", "edit", "grace", "first_name=Grace")
+
+    assert "only what is set by hand changes; the account says the same" in told

@@ -1940,6 +1940,26 @@ def test_what_was_undone_is_not_done_again_until_the_value_changes():
     assert [("new", "enable", "applied"), ("p000", "update", "applied")] == site.told(site.sync())
 
 
+def test_undone_once_more_after_it_was_done_again_it_is_kept_away_again():
+    """However often it goes to and fro, the last word is what the next read goes by."""
+    site = Site()
+    site.hired(6)
+    site.world().change("p000", sn="Renamed")
+    site.fire("p002")
+    run = site.sync()
+    for undone in (True, False, True, False, True):
+        site.wait(seconds=1)
+        run = site.apply(plan_undo(site.here, run.id))
+        before = state(site)
+        standing = "SELECT COUNT(*) FROM decisions WHERE verb = 'undo' AND ended_at IS NULL"
+
+        assert undone == bool(site.value(standing))
+        assert [] == site.operations(site.sync())
+        assert before == state(site)
+    site.world().change("p000", sn="Renamed again")
+    assert [("p000", "update", "applied")] == site.told(site.sync())
+
+
 def test_what_later_runs_touched_is_detained_when_an_earlier_run_is_undone():
     site = Site()
     site.hired(3)

@@ -88,7 +88,7 @@ _ON_LINKS = {
     "move": "is linked to this entry instead; nothing of the account changes",
     "end": "the entry is gone; others still say the same",
     "drop": "the link is taken away; nothing of the account changes",
-    "local": "what was set by hand is taken back; the sources say the same",
+    "local": "only what is set by hand changes; the account says the same",
 }
 
 

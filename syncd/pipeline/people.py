@@ -84,8 +84,11 @@ def edit(here: Installation, account: int, values: Mapping[str, Value | None]) -
     """Set attributes by hand; they beat every source until they are reset."""
     _known(here, values)
     standing, enterprise = standing_of(here, account)
-    local = {**standing.local, **values}
-    return _relayered(here, enterprise, standing, {k: "" if v is None else v for k, v in local.items()})
+    said: dict[str, Value] = {name: "" if value is None else value for name, value in values.items()}
+    local = {**standing.local, **said}
+    if local == standing.local:
+        raise SyncdError(f"account {account} is set by hand to just that already: {', '.join(sorted(said))}")
+    return _relayered(here, enterprise, standing, local)
 
 
 def reset(here: Installation, account: int, names: tuple[str, ...]) -> Run:
@@ -94,6 +97,11 @@ def reset(here: Installation, account: int, names: tuple[str, ...]) -> Run:
     if not standing.local:
         raise SyncdError(f"nothing of account {account} was set by hand")
     left = {name: value for name, value in standing.local.items() if names and name not in names}
+    if left == standing.local:
+        raise SyncdError(
+            f"of account {account}, {', '.join(sorted(names))} was not set by hand; "
+            f"what was: {', '.join(sorted(left))}"
+        )
     return _relayered(here, enterprise, standing, left)
 
 

@@ -183,6 +183,16 @@ APPLY = (
         WHERE u.connection IS NOT NULL AND u.undoes IS NULL AND w.kind IN ('sync','release')
         """,
     ),
+    # What takes back the undoing of an undoing is an undoing again, and decides the same.
+    (
+        "undoes",
+        """
+        INSERT INTO decisions (connection, anchor, digest, verb, who, at, why, run, operation)
+        SELECT d.connection, d.anchor, d.digest, 'undo', r.actor, :now, r.why, r.id, u.id
+        FROM temp.chunk c JOIN operations u ON u.id = c.undoes JOIN operations v ON v.id = u.undoes
+          JOIN decisions d ON d.operation = v.undoes AND d.verb = 'undo' JOIN runs r ON r.id = :run
+        """,
+    ),
     (
         "undoes",
         """
