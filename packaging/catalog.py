@@ -27,6 +27,8 @@ NEXT = {
         ["platform_denied", "platform_unavailable", "server_passed_over"],
         "Does it answer now?  syncd check --connect",
     ),
+    "connection_": "Does it answer now?  syncd check --connect",
+    "reload_refused": "Find every mistake:  syncd check",
     "delivery_": "What this platform still has to get:  syncd deliveries list --platform @SYNCD_PLATFORM@",
     "platform_": "What this platform still has to get:  syncd deliveries list --platform @SYNCD_PLATFORM@",
     "decision_recorded": "What waits for a person:  syncd queue",

@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -63,14 +64,23 @@ class Nursery:
         )
 
     def live(
-        self, words: list[str], now: datetime, *, event: int | None = None, after: float | None = None
+        self,
+        words: list[str],
+        now: datetime,
+        *,
+        event: int | None = None,
+        after: float | None = None,
+        signals: Sequence[tuple[float, int]] = (),
     ) -> Life:
-        """Let a process live that is to be killed before its ``event``, or ``after`` some seconds, or not."""
+        """Let a process live that is to be killed before its ``event``, or ``after`` some seconds, or not.
+
+        ``signals`` are sent at these seconds of its life.
+        """
         request = {
             "words": words,
             "now": now.isoformat(),
             "event": event,
-            "after": after,
+            "signals": [*signals, *([] if after is None else [(after, signal.SIGKILL)])],
             "output": str(self.output),
         }
         assert self.process.stdin is not None
@@ -119,9 +129,9 @@ def _let_live(request: dict[str, Any], counts: mmap.mmap) -> dict[str, Any]:
     child = os.fork()
     if child == 0:
         _live(request, counts)
-    if request["after"] is not None:
-        time.sleep(request["after"])
-        os.kill(child, signal.SIGKILL)  # of one that has ended already nothing is left but its status
+    for moment, number in request["signals"]:
+        time.sleep(max(0.0, begun + moment - time.monotonic()))
+        os.kill(child, number)  # of one that has ended already nothing is left but its status
     _, status = os.waitpid(child, 0)
     events, first, last = _COUNTS.unpack(counts[:])
     seconds = [moment - begun if moment else 0.0 for moment in (first, last)]

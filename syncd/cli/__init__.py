@@ -33,6 +33,7 @@ VERBS = {
     "explain": ("syncd.cli.explain", "Say why an account is as it is."),
     "deliveries": ("syncd.cli.deliveries", "See what the platforms still have to get."),
     "verify": ("syncd.cli.deliveries", "Compare platforms with what they should have."),
+    "daemon": ("syncd.cli.daemon", "Keep everything going: the service itself."),
     "retire": ("syncd.cli.applying", "Take a source out of service."),
     "plugins": ("syncd.cli.plugins", "List the plugins, or begin a new one."),
     "config": ("syncd.cli.config", "Show the configuration in force."),
@@ -135,7 +136,7 @@ def root(
 ) -> None:
     """Keep the accounts of communication platforms equal to a company's own records.
 
-    Every verb takes --help; all but demo take --json, for one JSON document on the standard output.
+    Every verb takes --help; all but daemon and demo take --json, for one JSON document on the standard output.
     """
     del files, state_directory, log_level  # they stay in the context, for whoever opens a session
     session_of(ctx)

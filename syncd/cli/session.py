@@ -47,7 +47,7 @@ class Session:
         self.files = files
         self.log_level = log_level
         self.environ = os.environ if environ is None else environ
-        self._state_directory = state_directory
+        self.given_state_directory = state_directory
         self._opened = ExitStack()
         self._logging = False
         self._uses_database = False
@@ -72,9 +72,9 @@ class Session:
         settings = settings_for(self.files, self.environ, self.plugins)
         gc.freeze()
         gc.enable()
-        if self._state_directory is None:
+        if self.given_state_directory is None:
             return settings
-        place, key = self._state_directory.absolute(), "state_directory"
+        place, key = self.given_state_directory.absolute(), "state_directory"
         return replace(
             settings,
             state_directory=place,

@@ -1,0 +1,68 @@
+"""How a person's verb gets at what the service owns: in its turn, in its own name."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..errors import Busy
+from ..pipeline.installation import Installation
+from ..store.database import Database, open_reading
+from .courier import Courier
+from .site import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..config import Settings
+    from ..distribution import LaneReport
+    from ..plugins import Plugins
+
+PATIENCE = 60.0
+"""Seconds that a verb waits for its turn before it says what is in the way."""
+
+_BY_SOURCE = frozenset({"sync", "preview"})
+"""Verbs that take their turn source by source; the others want everything for a moment."""
+
+
+class House:
+    """What the session of a verb works with inside the service."""
+
+    def __init__(self, site: Site, courier: Courier) -> None:
+        self._site = site
+        self._courier = courier
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration in force."""
+        return self._site.current.settings
+
+    @property
+    def plugins(self) -> Plugins:
+        """The plugins in force."""
+        return self._site.current.plugins
+
+    def writing(self, verb: str, actor: str, opened: ExitStack) -> Installation:
+        """Return what a verb works on, once it is its turn. Raises Busy naming what is in the way."""
+        if not self._site.current.settled.wait(PATIENCE):
+            raise Busy("the service, which first finishes what was begun before its start")
+        here = self._installed(self._site.open(), actor, opened)
+        turn = opened.enter_context(ExitStack())
+        if verb not in _BY_SOURCE:
+            turn.enter_context(here.alone(None, f"syncd {verb} ({actor})"))
+
+        def deliver(beat: Callable[[str, int], None] | None) -> dict[str, LaneReport]:
+            turn.close()  # what is delivered has been changed by now, and that may take long
+            return self._courier.ask(beat)
+
+        return replace(here, courier=deliver)
+
+    def reading(self, actor: str, opened: ExitStack) -> Installation:
+        """Return what a verb looks at; it waits for nobody."""
+        return self._installed(open_reading(self._site.path), actor, opened)
+
+    def _installed(self, database: Database, actor: str, opened: ExitStack) -> Installation:
+        opened.callback(database.close)
+        _, here = opened.enter_context(self._site.using(database, actor))
+        return replace(here, patience=PATIENCE)

@@ -1,0 +1,249 @@
+"""The process: it starts, ticks, reloads, watches its threads, and ends."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import schedule
+
+from ..errors import PluginError, SyncdError
+from ..lock import Lock
+from ..logs import get_log
+from ..notify import Notify
+from ..pipeline import scheduling
+from ..pipeline.installation import Installation
+from ..pipeline.scheduling import Due
+from ..store.database import Database
+from ..store.staging import stamp
+from .courier import Courier
+from .generation import load, require_same_place
+from .house import House
+from .lines import EnterpriseLine
+from .site import Site
+
+log = get_log("syncd.daemon")
+
+DRAIN = 28.0
+"""Seconds that the threads get to finish what they have in hand; systemd is told to wait as long."""
+
+STUCK = 600.0
+"""Seconds without a sign of life after which a thread is stuck: then the watchdog is not fed any more."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+_IDLE = 20.0
+
+Side = Callable[["Service"], AbstractContextManager[Any]]
+"""What runs beside the service from when it can be used until it ends, such as the control socket."""
+
+
+class Service:
+    """``syncd daemon``. ``run`` returns the exit code when a signal has ended it."""
+
+    def __init__(
+        self,
+        files: tuple[Path, ...] | None,
+        state_directory: Path | None,
+        environ: Mapping[str, str],
+        clock: Callable[[], datetime],
+        sides: tuple[Side, ...] = (),
+        stuck_after: float = STUCK,
+    ) -> None:
+        """Load the configuration. Raises ConfigError with all that is wrong with it."""
+        self.site = Site(load(files, state_directory, environ), files, environ, clock)
+        self.notify = Notify()
+        self.reload_ok = True
+        self.lines: dict[str, EnterpriseLine] = {}
+        self._state_directory = state_directory
+        self._sides = sides
+        self._stuck_after = stuck_after
+        self._clock = schedule.Scheduler()
+        self._caught: list[int] = []
+        self._taken_up = False
+        self._stuck: list[str] = []
+        self._since = clock()
+
+    def run(self) -> int:
+        """Own the state directory and keep everything going until a signal says to end; return the exit code.
+
+        Raises Busy while another process is the owner.
+        """
+        with ExitStack() as opened:
+            opened.enter_context(Lock(self.site.current.settings.state_directory, "daemon"))
+            wake = opened.enter_context(_signals(self._caught))
+            database = opened.enter_context(closing(self.site.open()))
+            database.conn.execute("PRAGMA busy_timeout = 5000")  # a tick that fails comes again in a minute
+            self.courier = Courier(self.site)
+            self.house = House(self.site, self.courier)
+            self._clock.every().minute.do(self._tick, database)
+            sides = opened.enter_context(ExitStack())
+            for begin in self._sides:
+                sides.enter_context(begin(self))
+            log.info("service_started", sources=len(self.site.current.settings.sources))
+            self._tick(database)
+            self.notify.ready(self._status())
+            code = self._keep_going(wake, database)
+            sides.close()
+            self._end()
+            log.info("service_ended")
+        return code
+
+    def document(self) -> dict[str, Any]:
+        """Return what the service does at the moment."""
+        return {
+            "pid": os.getpid(),
+            "since": self._since.isoformat(timespec="seconds"),
+            "reload_ok": self.reload_ok,
+            "working": self.site.beats.working(),
+            "waiting": [name for line in self.lines.values() for name in line.waiting],
+            "troubles": {
+                name: {"error": one.error, "since": stamp(one.since), "next_try": stamp(one.until)}
+                for line in self.lines.values()
+                for name, one in line.troubles.items()
+            },
+        }
+
+    # The clock
+
+    def _keep_going(self, wake: socket.socket, database: Database) -> int:
+        """Tick until a signal says to end, or a thread has died: then the process is better begun anew."""
+        interval = min((self.notify.watchdog_interval or 2 * _IDLE) / 3, _IDLE)
+        while True:
+            for number in self._received(wake, interval if self._taken_up else 0.2):
+                if number in (signal.SIGTERM, signal.SIGINT):
+                    return 0
+                self.reload()
+            self._clock.run_pending()
+            if not self._taken_up and self.courier.resumed:
+                self._tick(database)
+            self.site.close_replaced()
+            dead = [thread.name for thread in self._threads() if not thread.is_alive()]
+            if dead:
+                log.error("service_broken", threads=dead)
+                return PluginError.exit_code
+            self._watch()
+
+    def _received(self, wake: socket.socket, seconds: float) -> list[int]:
+        """Wait for signals; several of one kind are one."""
+        idle = self._clock.idle_seconds
+        ready, _, _ = select.select(
+            [wake], [], [], max(0.0, min(seconds, idle if idle is not None else seconds))
+        )
+        if ready:
+            wake.recv(4096)
+        caught, self._caught[:] = sorted(set(self._caught)), []
+        return caught
+
+    def _watch(self) -> None:
+        """Tell systemd that all is well, unless a thread has not been heard of for too long."""
+        stuck = self.site.beats.stuck(self._stuck_after)
+        if stuck and not self._stuck:
+            log.error("service_stuck", threads=stuck)
+        self._stuck = stuck
+        if not stuck:
+            self.notify.watchdog()
+        self.notify.status(self._status())
+
+    def _status(self) -> str:
+        working = self.site.beats.working()
+        if self._stuck:
+            return f"stuck: {', '.join(self._stuck)}"
+        return ", ".join(working.values()) or f"idle; {len(self.site.current.settings.sources)} sources"
+
+    def _tick(self, database: Database) -> None:
+        """Give what is to be read to the threads of the enterprises. Never raises: a tick comes again."""
+        try:
+            with self.site.using(database) as (_, here):
+                self._match_lines(here)
+                if not self.courier.resumed:
+                    return
+                if not self._taken_up:
+                    self._taken_up = True
+                    self._order(here, scheduling.unfinished(here))
+                self._order(here, [due for due in scheduling.due(here) if scheduling.claim(here, due)])
+        except (SyncdError, OSError, sqlite3.Error) as error:
+            log.error("tick_failed", error=str(error))  # noqa: TRY400 - it is told in words
+
+    def _order(self, here: Installation, found: Iterable[Due]) -> None:
+        for due in found:
+            self.lines[here.settings.sources[due.source].enterprise].order(due)
+
+    def _match_lines(self, here: Installation) -> None:
+        """Have a thread for each enterprise that has sources, and end the others."""
+        wanted = {one.enterprise for one in here.settings.sources.values()}
+        for name in wanted - set(self.lines):
+            self.lines[name] = EnterpriseLine(self.site, name, self.courier.wake)
+        for name in set(self.lines) - wanted:
+            self.lines.pop(name).end()
+
+    def _threads(self) -> list[Thread]:
+        return [self.courier.thread, *(line.thread for line in self.lines.values())]
+
+    # Reload and end
+
+    def reload(self) -> str | None:
+        """Load the configuration anew, whole, or keep the old one and return why."""
+        self.notify.reloading()
+        try:
+            fresh = load(self.site.files, self._state_directory, self.site.environ)
+            require_same_place(self.site.current.settings, fresh.settings)
+        except (SyncdError, OSError) as error:
+            self.reload_ok, why = False, str(error)
+            log.error("reload_refused", error=why)  # noqa: TRY400 - it is told in words
+            self.notify.ready("the configuration on disk cannot be used; the old one stays in force")
+            return why
+        self.reload_ok = True
+        self.site.replace(fresh)
+        self.courier.wake()
+        log.info("configuration_reloaded", sources=len(fresh.settings.sources))
+        self.notify.ready(self._status())
+        return None
+
+    def _end(self) -> None:
+        """Let every thread finish what it has in hand, for a while; what is left is taken up at the next start."""
+        self.notify.stopping("finishing what is in hand")
+        self.site.stopping.set()
+        self.courier.wake()
+        for line in self.lines.values():
+            line.end()
+        until = time.monotonic() + DRAIN
+        while any(thread.is_alive() for thread in self._threads()) and time.monotonic() < until:
+            self.notify.extend(10)
+            if self._caught:  # asked again: a sudden end is safe as well, and is repaired like a crash
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                os.kill(os.getpid(), signal.SIGTERM)
+            for thread in self._threads():
+                thread.join(0.1)
+        left = self.site.beats.working()
+        if left:
+            log.warning("work_left", threads=sorted(left))
+        self.site.current.plugins.hooks.close()
+
+
+@contextmanager
+def _signals(caught: list[int]) -> Iterator[socket.socket]:
+    """Collect signals in ``caught``; the socket can be read when there is one."""
+    reading, writing = socket.socketpair()
+    reading.setblocking(False)
+    writing.setblocking(False)
+    before = {number: signal.signal(number, lambda got, _: caught.append(got)) for number in _SIGNALS}
+    old = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    try:
+        yield reading
+    finally:
+        signal.set_wakeup_fd(old)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        reading.close()
+        writing.close()
