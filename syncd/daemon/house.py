@@ -29,9 +29,10 @@ _BY_SOURCE = frozenset({"sync", "preview"})
 class House:
     """What the session of a verb works with inside the service."""
 
-    def __init__(self, site: Site, courier: Courier) -> None:
+    def __init__(self, site: Site, courier: Courier, patience: float = PATIENCE) -> None:
         self._site = site
         self._courier = courier
+        self._patience = patience
 
     @property
     def settings(self) -> Settings:
@@ -45,7 +46,7 @@ class House:
 
     def writing(self, verb: str, actor: str, opened: ExitStack) -> Installation:
         """Return what a verb works on, once it is its turn. Raises Busy naming what is in the way."""
-        if not self._site.current.settled.wait(PATIENCE):
+        if not self._site.current.settled.wait(self._patience):
             raise Busy("the service, which first finishes what was begun before its start")
         here = self._installed(self._site.open(), actor, opened)
         turn = opened.enter_context(ExitStack())
@@ -65,4 +66,4 @@ class House:
     def _installed(self, database: Database, actor: str, opened: ExitStack) -> Installation:
         opened.callback(database.close)
         _, here = opened.enter_context(self._site.using(database, actor))
-        return replace(here, patience=PATIENCE)
+        return replace(here, patience=self._patience)

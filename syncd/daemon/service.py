@@ -24,6 +24,7 @@ from ..notify import Notify
 from ..pipeline import scheduling
 from ..pipeline.installation import Installation
 from ..pipeline.scheduling import Due
+from ..pipeline.turns import ACCOUNTS
 from ..store.database import Database
 from ..store.staging import stamp
 from .courier import Courier
@@ -36,6 +37,9 @@ log = get_log("syncd.daemon")
 
 DRAIN = 28.0
 """Seconds that the threads get to finish what they have in hand; systemd is told to wait as long."""
+
+READS_END = 3.0
+"""Seconds that a thread gets which only reads."""
 
 STUCK = 600.0
 """Seconds without a sign of life after which a thread is stuck: then the watchdog is not fed any more."""
@@ -217,8 +221,12 @@ class Service:
         self.courier.wake()
         for line in self.lines.values():
             line.end()
-        until = time.monotonic() + DRAIN
-        while any(thread.is_alive() for thread in self._threads()) and time.monotonic() < until:
+        begun = time.monotonic()
+        while any(thread.is_alive() for thread in self._threads()):
+            # Of a read that is cut off nothing is used, so nobody waits long for a server that does not answer.
+            limit = DRAIN if self.site.turns.held(ACCOUNTS) else READS_END
+            if time.monotonic() - begun > limit:
+                break
             self.notify.extend(10)
             if self._caught:  # asked again: a sudden end is safe as well, and is repaired like a crash
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)

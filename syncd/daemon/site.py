@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -42,7 +43,7 @@ class Site:
         self.stopping = threading.Event()
         self.beats = Beats()
         self._lock = threading.Lock()
-        self._in_use: dict[int, Generation] = {}
+        self._in_use: Counter[int] = Counter()
         self._replaced: list[Generation] = []
 
     @property
@@ -57,14 +58,14 @@ class Site:
     @contextmanager
     def using(self, database: Database, actor: str = ACTOR) -> Iterator[tuple[Generation, Installation]]:
         """Work with the configuration in force, which stays usable until the block ends."""
-        me = threading.get_ident()
         with self._lock:
-            generation = self._in_use[me] = self.current
+            generation = self.current
+            self._in_use[id(generation)] += 1
         try:
             yield generation, self._installation(generation, database, actor)
         finally:
             with self._lock:
-                del self._in_use[me]
+                self._in_use[id(generation)] -= 1
 
     def _installation(self, generation: Generation, database: Database, actor: str) -> Installation:
         return Installation(
@@ -87,8 +88,7 @@ class Site:
     def close_replaced(self) -> None:
         """Let go of the configurations that nobody works with any more; to be called now and then."""
         with self._lock:
-            used = {id(one) for one in self._in_use.values()}
-            over = [one for one in self._replaced if id(one) not in used]
-            self._replaced = [one for one in self._replaced if id(one) in used]
+            over = [one for one in self._replaced if not self._in_use[id(one)]]
+            self._replaced = [one for one in self._replaced if self._in_use[id(one)]]
         for one in over:
             one.plugins.hooks.close()

@@ -65,7 +65,7 @@ def _planned(here: Installation, line: Line, *, full: bool, beat: Beat | None) -
             return _settled(here, line, staging, scope, switched=switched)
         except BaseException as error:
             runs.fail(here.database, number, str(error) or type(error).__name__, here.now())
-            log.warning("run_failed", error=str(error) or type(error).__name__)
+            log.info("run_failed", error=str(error) or type(error).__name__)
             tell(here, "run_failed", run=number, connection=connection.name, error=str(error))
             raise
 

@@ -75,6 +75,11 @@ class Turns:
         with self._changed:
             return any(one in (name, None) for one in self._waiting.values())
 
+    def held(self, name: str) -> bool:
+        """Say whether anybody has a turn."""
+        with self._changed:
+            return name in self._holders or None in self._holders
+
     def holders(self) -> list[str]:
         """Return what is being done at the moment."""
         with self._changed:
