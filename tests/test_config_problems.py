@@ -318,6 +318,7 @@ email = { frm = "mail", via = ["trm"], default = ["a", "b"] }
 title = { form = 5, constant = "x", via = ["trm"] }
 phone = { from = ["tel"], via = ["fisrt"] }
 fax = { vai = ["first"] }
+did = { from = ["tel", 3], via = ["trim", 5, "lowr", ""] }
 """
     )
 
@@ -334,6 +335,10 @@ fax = { vai = ["first"] }
         "syncd.toml:13: source.hq.map.phone.via[0]: there is no transform 'fisrt'; did you mean 'first'?",
         "syncd.toml:14: source.hq.map.fax.vai: unknown key; did you mean 'via'?",
         "syncd.toml:14: source.hq.map.fax: needs from or constant",
+        "syncd.toml:15: source.hq.map.did.from: must be a list of texts, none of them empty",
+        "syncd.toml:15: source.hq.map.did.via[1]: must be a text that is not empty",
+        "syncd.toml:15: source.hq.map.did.via[2]: there is no transform 'lowr'; did you mean 'lower'?",
+        "syncd.toml:15: source.hq.map.did.via[3]: must be a text that is not empty",
     ] == problems(text)
 
 

@@ -379,6 +379,20 @@ def test_the_size_of_a_read_with_problems_is_not_taken_for_the_usual_size():
     assert all(one.active for one in site.people().values())
 
 
+def test_who_waits_in_the_queue_counts_as_read():
+    """New people who were detained, or failed, are still in the source when it is read again."""
+    site = Site(hq={"limits": {}, "detain": "first-run", "rules": {"phone": {"required": True}}})
+    site.hire("a", "b", "c")
+    site.hire("d", "e", tel="1")
+    first = site.approve(site.plan())
+    again = site.sync()
+
+    assert (5, 5) == (first.entries, again.entries)
+    assert ("ended", []) == (again.state, [one.code for one in again.objections])
+    assert "[5,5]" == site.value("SELECT json(sizes) FROM connections")
+    assert ["a", "b", "c"] == [anchor for anchor, _, state in site.told() if state == "failed"]
+
+
 def test_a_size_that_a_person_has_approved_is_the_usual_one():
     site = Site(hq={"limits": {"remove": "off", "container": "off"}})
     site.hired(40)
@@ -1450,6 +1464,40 @@ def test_new_people_get_free_numbers_in_the_order_of_their_anchors():
     assert {"Agent"} == {one.attributes["title"] for one in site.linked().values()}
     assert site.claimed() == site.taken()
     assert [] == site.operations(site.sync())
+
+
+def test_two_plans_that_are_open_together_give_no_number_twice():
+    """Both are previewed before either is applied; planned once more, each keeps what it has shown."""
+    top = {**DESK, "template": {"desk": {"allocate": {"extension": "100-199"}}}}
+    held = {"role": "sales", "detain": "first-run"}
+    site = Site(top=top, hq=held, lab=held)
+    site.hire("a", "b")
+    site.hire("c", "d", source="lab")
+    first, second = site.plan(), site.plan("lab")
+
+    assert [first.id, second.id] == [site.plan().id, site.plan("lab").id]
+    site.approve(second)
+    site.approve(first)
+    people.add(site.here, "acme", {"login": "guest"}, role="sales")
+    assert [] == site.operations()
+    assert ["100", "101", "102", "103", "104"] == sorted(
+        one.attributes["extension"] for one in site.people().values()
+    )
+    assert site.claimed() == site.taken()
+
+
+def test_a_number_of_somebody_who_waits_is_given_to_nobody_else():
+    """What was shown of a detained person holds until somebody has decided."""
+    site = Site(top=DESK, hq={"role": "sales", "detain": "always"})
+    site.hire("d")
+    plan = site.plan()
+    people.add(site.here, "acme", {"email": "d@acme.example"})
+    site.approve(plan)
+    assert "100" == json.loads(site.open_one("d").after)["extension"]
+
+    people.add(site.here, "acme", {"login": "guest"}, role="sales")
+
+    assert {None, "101"} == {one.attributes.get("extension") for one in site.people().values()}
 
 
 def test_when_the_numbers_are_used_up_the_rest_fails():

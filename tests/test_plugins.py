@@ -489,6 +489,10 @@ class TestWhatIsTold:
         assert "raised OSError" in rows["acme_bad"].cause
         assert 64 == len(rows["acme_hr"].digest)
 
+    def test_a_type_whose_plugin_is_not_loaded_is_not_its_own_nearest_word(self):
+        assert "there is no platform type 'csv'" == load([]).unknown_type("platform", "csv").partition(";")[0]
+        assert "did you mean 'csv'" not in load([]).unknown_type("platform", "csv")
+
     def test_an_unknown_type_is_told_with_the_nearest_word(self):
         assert "there is no source type 'ldpa'; did you mean 'ldap'?" in load([]).unknown_type(
             "source", "ldpa"

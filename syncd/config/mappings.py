@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..mapping import AttributeMapping, Rule, Transform
@@ -97,9 +97,9 @@ def compile_map(
             continue
         if isinstance(rows[name], dict):
             _judge_together(document, here, rows[name], side)
-        for place, source in enumerate(row.from_):
+        for place, source in _texts(rows[name], "from", row.from_):
             side.source((*here, "from", place), source)
-        transforms = _transforms(document, catalog, here, row.via)
+        transforms = _transforms(document, catalog, here, _texts(rows[name], "via", row.via))
         if shape is None:
             continue
         _judge_values(document, here, row, shape)
@@ -144,11 +144,19 @@ def _judge_values(document: Document, path: KeyPath, row: RowTable, shape: Shape
             document.object_to((*path, key), "must be one text, as only one is held")
 
 
+def _texts(written: Any, key: str, taken: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Yield the texts of a row's list with their places; one that is wrong hides none of the others."""
+    listed = written.get(key) if isinstance(written, dict) else None
+    for place, one in enumerate(listed if isinstance(listed, list) else taken):
+        if isinstance(one, str) and one.strip():
+            yield place, one
+
+
 def _transforms(
-    document: Document, catalog: Catalog, path: KeyPath, via: Iterable[str]
+    document: Document, catalog: Catalog, path: KeyPath, via: Iterable[tuple[int, str]]
 ) -> tuple[Transform, ...]:
     found: list[Transform] = []
-    for place, item in enumerate(via):
+    for place, item in via:
         name, colon, argument = item.partition(":")
         factory = catalog.transforms.get(name)
         here = (*path, "via", place)

@@ -83,7 +83,7 @@ class Plugins:
         home = HOMES.get(word)
         if home in self.unavailable:
             return f"the {kind} type {word!r} needs {home}: {self.unavailable[home]}"
-        text = f"there is no {kind} type {word!r}{closest(word, {*known, *HOMES})}"
+        text = f"there is no {kind} type {word!r}{closest(word, {*known, *HOMES} - {word})}"
         hints = [f"{name}: {cure}" for name, cure in self.unavailable.items()]
         hints += [row.cause for row in self.rows if row.state == "failed"]
         unlisted = [row.name for row in self.rows if row.state == "installed" and row.distribution != OWN]

@@ -126,7 +126,7 @@ def _held_elsewhere(staging: Staging) -> list[tuple[int, str, str]]:
 def allocate(staging: Staging) -> list[tuple[str, str, str]]:
     """Give numbers to new accounts, in the order of their anchors: ascending, skipping what is in use.
 
-    Returns (anchor, attribute, number). A number is part of the plan, and not of the proposal's digest:
+    What other open proposals were given is in use as well: each of them is applied as it was shown. Returns (anchor, attribute, number). A number is part of the plan, and not of the proposal's digest:
     a proposal is the same one whatever number is free.
     """
     conn = staging.conn
@@ -136,11 +136,13 @@ def allocate(staging: Staging) -> list[tuple[str, str, str]]:
         " WHERE o.run = ? AND o.state = 'planned' ORDER BY o.anchor, n.attribute",
         (staging.run,),
     ).fetchall()
+    if rows:
+        _gather_promised(staging, {row[1] for row in rows})
     following: dict[tuple[str, int, int], int] = {}
     given: list[tuple[str, str, str]] = []
     for operation, attribute, first, last, width, anchor in rows:
         span = (attribute, first, last)
-        number = _free_number(staging, attribute, following.get(span, first), last, width)
+        number = _free_number(staging, anchor, attribute, following.get(span, first), last, width)
         if number is None:
             message = f"no number from {first} to {last} is free for {attribute}"
             hold(staging, [operation], Fault("numbers_used_up", attribute, message))
@@ -156,13 +158,52 @@ def allocate(staging: Staging) -> list[tuple[str, str, str]]:
     return given
 
 
-def _free_number(staging: Staging, attribute: str, start: int, last: int, width: int) -> str | None:
+def _gather_promised(staging: Staging, attributes: Iterable[str]) -> None:
+    """Note which numbers other open proposals have; the connection's own open plan is about to be superseded."""
+    conn = staging.conn
+    conn.execute(
+        "CREATE TEMP TABLE IF NOT EXISTS promised (attribute TEXT, number TEXT, connection INTEGER, anchor TEXT)"
+    )
+    conn.execute("CREATE INDEX IF NOT EXISTS temp.promised_number ON promised (attribute, number)")
+    conn.execute("DELETE FROM temp.promised")
+    number = "json_extract(o.after, '$.' || :attribute)"
+    one = f"SELECT :attribute, {number}, o.connection, o.anchor FROM"
+    which = f"o.kind = 'add' AND o.run <> :run AND r.enterprise = :enterprise AND {number} IS NOT NULL"
+    other = "(o.connection IS NOT :connection OR r.state NOT IN ('planned','held','applying'))"
+    conn.executemany(
+        f"INSERT INTO temp.promised {one} operations o INDEXED BY operations_open JOIN runs r ON r.id = o.run"
+        f" WHERE o.state IN ('detained','failed','waiting') AND {which} AND {other} UNION ALL"
+        f" {one} runs r CROSS JOIN operations o INDEXED BY operations_run ON o.run = r.id"
+        f" WHERE r.state IN ('planned','held','applying') AND o.state = 'planned' AND {which} AND {other}",
+        [
+            {
+                "attribute": attribute,
+                "run": staging.run,
+                "enterprise": staging.enterprise,
+                "connection": staging.connection,
+            }
+            for attribute in sorted(attributes)
+        ],
+    )
+
+
+def _free_number(
+    staging: Staging, anchor: str | None, attribute: str, start: int, last: int, width: int
+) -> str | None:
     for candidate in range(start, last + 1):
         number = str(candidate).zfill(width)
         taken = staging.conn.execute(
-            "SELECT 1 FROM keys WHERE attribute = ? AND folded = ? AND enterprise = ?"
-            " UNION ALL SELECT 1 FROM temp.claims WHERE attribute = ? AND folded = ? AND gain = 1 LIMIT 1",
-            (attribute, number, staging.enterprise, attribute, number),
+            "SELECT 1 FROM keys WHERE attribute = :attribute AND folded = :number AND enterprise = :enterprise"
+            " UNION ALL SELECT 1 FROM temp.claims WHERE attribute = :attribute AND folded = :number AND gain = 1"
+            " UNION ALL SELECT 1 FROM temp.promised WHERE attribute = :attribute AND number = :number"
+            "  AND (anchor IS NULL OR anchor IS NOT :anchor OR connection IS NOT :connection) LIMIT 1",
+            {
+                "attribute": attribute,
+                "number": number,
+                "enterprise": staging.enterprise,
+                "anchor": anchor,
+                "connection": staging.connection,
+            },
         ).fetchone()
         if taken is None:
             return number

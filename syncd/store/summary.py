@@ -128,15 +128,13 @@ def _is_whole(staging: Staging) -> bool:
 
 
 def entries_told(staging: Staging) -> int:
-    """Count the entries of a read: those known, those staged, refused or ignored, those with a problem."""
+    """Count the entries of a read: those known, those staged, in the queue, refused or ignored, those with a problem."""
     conn = staging.conn
-    staged = conn.execute(
-        "SELECT COUNT(*) FROM operations WHERE run = ? AND link IS NULL AND anchor IS NOT NULL",
-        (staging.run,),
-    ).fetchone()[0]
-    moved = conn.execute(
-        "SELECT COUNT(*) FROM operations WHERE run = ? AND link_action = 'move'", (staging.run,)
-    ).fetchone()[0]
+    staged, moved = conn.execute(
+        "SELECT TOTAL(link IS NULL AND anchor IS NOT NULL), TOTAL(link_action = 'move') FROM operations"
+        " WHERE run = :run OR id IN (SELECT operation FROM temp.kept)",
+        {"run": staging.run},
+    ).fetchone()
     told = conn.execute(
         "SELECT COUNT(*) FROM temp.told t WHERE NOT EXISTS"
         " (SELECT 1 FROM links l WHERE l.connection = ? AND l.anchor = t.anchor)",
