@@ -601,3 +601,16 @@ account 1: Ada Lovelace (ada), active
 
         assert shown.startswith("account 3: Alan Turing (alan), disabled (missing)\n")
         assert "  (gone since)        2026-01-06 09:00\n" in shown
+
+
+def test_who_is_only_in_a_source_that_makes_nobody_is_told(office):
+    office.begin()
+    stranger = "dn: uid=eve,dc=acme\nentryUUID: u-9\nuid: eve\nmail: eve@acme.example\n"
+    with (office.folder / "directory.ldif").open("a") as file:
+        file.write(f"\n{stranger}")
+
+    told = "entries whose keys no account has, and this source makes none: 1\n"
+    assert told in office.out("preview", "directory")
+    assert told in office.out("sync", "directory")
+    (run,) = office.json("sync", "directory")["runs"]
+    assert 1 == run["counts"]["unmatched"]

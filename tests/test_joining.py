@@ -166,3 +166,13 @@ def test_a_source_that_only_adds_and_is_empty_takes_nothing_away(site):
 
     assert ("held", ["source-empty"]) == (run.state, [one.code for one in run.objections])
     assert {1: "1", 2: None, 3: None} == phones(site)
+
+
+def test_who_is_only_in_a_source_that_only_adds_is_counted_at_each_read_until_there_is_an_account(site):
+    site.hire("x", source="phones", uid="new", mail="new@acme.example", tel="9")
+    alone = [site.sync("phones").counts["unmatched"] for _ in range(2)]
+    site.hire("p003", uid="new")
+    site.sync()
+
+    assert [1, 1, 0] == [*alone, site.sync("phones").counts["unmatched"]]
+    assert "9" == site.person("p003").attributes["phone"]

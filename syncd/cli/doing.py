@@ -10,7 +10,7 @@ from .deliveries import deliver_all
 from .documents import closed, name_of, next_command, plan_document, run_document
 from .failures import BAD_DATA, HELD, worst
 from .output import counted, say, shown, write, write_json
-from .plans import KEPT_AWAY, MOST, print_plan
+from .plans import KEPT_AWAY, MOST, UNMATCHED, print_plan
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -140,6 +140,8 @@ def _what_next(here: Installation, run: Run) -> list[str]:
         lines.append(f"{waiting} in the queue for a person: syncd queue list")
     if run.counts.get("kept_away"):
         lines.append("{0}: {2} ({1})".format(*KEPT_AWAY, run.counts["kept_away"]))
+    if run.counts.get("unmatched"):
+        lines.append(f"{UNMATCHED}: {run.counts['unmatched']}")
     if run.counts.get("problems"):
         lines.append(f"entries that could not be used: {run.counts['problems']} (syncd runs {run.id})")
     return lines

@@ -19,6 +19,9 @@ MOST = 50
 KEPT_AWAY = ("undone or discarded, not asked again", "syncd queue list --kept-away")
 """What the count ``kept_away`` tells a person, and the command that lists what it counts."""
 
+UNMATCHED = "entries whose keys no account has, and this source makes none"
+"""What the count ``unmatched`` tells a person."""
+
 _COLOURS = {"add": "green", "enable": "green", "update": "yellow", "disable": "red", "delete": "red"}
 
 
@@ -125,6 +128,7 @@ def _sums(plan: Mapping[str, Any]) -> Iterator[str]:
         "ignored": ("entries that are ignored", "syncd queue list --ignored"),
         "kept_away": KEPT_AWAY,
         "missing": ("not found in this read", ""),
+        "unmatched": (UNMATCHED, ""),
         "problems": ("entries that could not be used", f"syncd runs {plan['run']}"),
         "warnings": ("warnings, of values that had to be mended", ""),
     }

@@ -131,7 +131,10 @@ class Untouched(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A record that would ask for an operation which the connection's ``operations`` do not include."""
+    """A record that would ask for an operation which the connection's ``operations`` do not include.
+
+    ``kind`` is ``unmatched`` where no account has its keys and the connection only adds to accounts.
+    """
 
     anchor: str
     kind: str

@@ -205,7 +205,9 @@ def _counts(staging: Staging, settled: Settled, summary: Summary) -> dict[str, i
     }
     if summary.size is not None:
         counts["size"] = summary.size
-    counts.update({f"refused_{kind}": count for kind, count in staging.refused.items()})
+    refused = dict(staging.refused)
+    counts["unmatched"] = refused.pop("unmatched", 0)
+    counts.update({f"refused_{kind}": count for kind, count in refused.items()})
     for one in summary.effects:
         counts[f"appear:{one.platform}"], counts[f"vanish:{one.platform}"] = one.appear, one.vanish
         counts[f"change:{one.platform}"] = one.change

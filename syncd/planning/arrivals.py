@@ -79,7 +79,9 @@ def _planned(
 
 def _addition(item: Completed, terms: Terms, vocabulary: Vocabulary) -> Operation | Refused:
     record = item.record
-    if "add" not in terms.operations or not terms.owns:
+    if not terms.owns:
+        return Refused(record.anchor, "unmatched")
+    if "add" not in terms.operations:
         return Refused(record.anchor, "add")
     after: dict[str, Any] = item.values
     if not record.enabled:

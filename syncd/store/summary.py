@@ -141,7 +141,7 @@ def entries_told(staging: Staging) -> int:
         (staging.connection,),
     ).fetchone()[0]
     heeded = conn.execute("SELECT COUNT(*) FROM temp.heeded WHERE link IS NULL").fetchone()[0]
-    refused = staging.refused.get("add", 0)
+    refused = staging.refused.get("add", 0) + staging.refused.get("unmatched", 0)
     return int(staging.sightings.count + staged + moved + told + heeded + refused)
 
 

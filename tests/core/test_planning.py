@@ -97,9 +97,12 @@ class TestAdding:
         assert made.record is made.after
         assert made.template is None
 
-    @pytest.mark.parametrize("terms", [Terms(operations=frozenset({"update", "remove"})), ENRICHES])
-    def test_nothing_is_added_that_may_not_be(self, terms):
-        assert Refused("a1", "add") == only(completed(login="ann"), terms)
+    @pytest.mark.parametrize(
+        ("terms", "kind"),
+        [(Terms(operations=frozenset({"update", "remove"})), "add"), (ENRICHES, "unmatched")],
+    )
+    def test_nothing_is_added_that_may_not_be(self, terms, kind):
+        assert Refused("a1", kind) == only(completed(login="ann"), terms)
 
     @pytest.mark.parametrize(
         ("terms", "expected"),
