@@ -22,7 +22,7 @@ from ..mapping import mapper
 from ..model import Attribute, Entry, Template, Value, Vocabulary
 from ..services import Service, serves
 from ..store.database import Database
-from ..store.retirement import start_anew
+from ..store.retirement import make_room, start_anew
 from ..store.runs import Connection, connection_of
 from ..store.staging import stamp
 from ..validation import Demand
@@ -89,6 +89,7 @@ def line_of(here: Installation, name: str) -> Line:
     source.select(settings.mapping.sources)
     policies = {rule.attribute: rule.policy for rule in settings.mapping.rules if rule.policy != "always"}
     start_anew(here.database, name, settings.enterprise)
+    make_room(here.database, name, settings.formerly, here.now())
     connection = connection_of(here.database, name, settings.enterprise, settings.type, settings.formerly)
     return Line(
         settings=settings,

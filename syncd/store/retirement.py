@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from ..errors import SyncdError
 from .database import Database
 from .runs import Run, find_connection, supersede
 
@@ -47,3 +48,37 @@ def start_anew(database: Database, name: str, enterprise: str) -> None:
             conn.execute(
                 "UPDATE connections SET name = name || ' until ' || retired_at WHERE id = ?", (known.id,)
             )
+
+
+def make_room(database: Database, name: str, formerly: str | None, now: str) -> None:
+    """Let a connection be renamed also where its new name was planned with, but never applied, without ``formerly``.
+
+    Nothing happens where there is nothing to rename. Raises SyncdError where both have accounts already.
+    """
+    old = find_connection(database, formerly) if formerly is not None else None
+    known = find_connection(database, name)
+    if old is None or known is None or old.retired_at is not None or old.enterprise != known.enterprise:
+        return
+    if database.conn.execute("SELECT 1 FROM links WHERE connection = ?", (known.id,)).fetchone():
+        raise SyncdError(
+            f"source {name} has accounts of its own, so it cannot take over those of {formerly} any more: take "
+            f"formerly out of [source.{name}], and if {formerly} is no more: syncd retire {formerly}"
+        )
+    with database.transaction() as conn:
+        for (run,) in conn.execute(
+            "SELECT id FROM runs WHERE connection = ? AND state IN ('planned','held')", (known.id,)
+        ).fetchall():
+            supersede(conn, run, now)
+        conn.execute(
+            "UPDATE operations SET state = 'superseded', changed_at = ? WHERE connection = ?"
+            " AND state IN ('detained','failed','waiting')",
+            (now, known.id),
+        )
+        conn.execute(
+            "UPDATE connections SET name = name || ' before run ' || ? WHERE id = ?",
+            (_next_run(conn), known.id),
+        )
+
+
+def _next_run(conn: sqlite3.Connection) -> int:
+    return int(conn.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM runs").fetchone()[0])
