@@ -77,11 +77,15 @@ def test_what_was_only_shown_is_not_among_all_that_is_released(staffed, words):
     assert 3 == active(staffed)
 
 
-def test_after_a_restore_no_number_is_given_twice(staffed, tmp_path):
+@pytest.mark.parametrize("disk", ["whole", "lost"])
+def test_after_a_restore_no_number_is_given_twice(staffed, tmp_path, disk):
     """Platforms know accounts by their numbers: somebody new must not become somebody who is there already."""
     staffed.out("db", "backup", str(tmp_path / "copy.db"))
     staffed.out("accounts", "add", "acme", "login=lost")
     lost = staffed.json("accounts", "show", "lost")["account"]
+    if disk == "lost":
+        for file in staffed.database.parent.glob("syncd.db*"):
+            file.unlink()
     staffed.out("db", "restore", str(tmp_path / "copy.db"), "--yes")
     staffed.out("accounts", "add", "acme", "login=found")
 

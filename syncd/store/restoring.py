@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -61,22 +61,20 @@ def restore(source: Path, target: Path, now: datetime) -> Path | None:
     fresh = target.with_name(f"{target.name}.restoring")
     _copy_checked(source, fresh)
     kept = _keep(target, now) if target.exists() else None
-    if kept is not None:
-        _count_on(fresh, kept)
+    _count_on(fresh, kept)
     put_in_place(fresh, target)
     return kept
 
 
-def _count_on(fresh: Path, kept: Path) -> None:
+def _count_on(fresh: Path, kept: Path | None) -> None:
     """Let new numbers begin behind those of the old database: platforms know accounts by them.
 
-    Of an old one that cannot be read nothing is known, so a wide gap is left.
+    Of an old one that is lost, or cannot be read, nothing is known, so a wide gap is left.
     """
-    try:
-        with closing(open_looking(kept)) as old:
+    numbers: dict[str, int] = {}
+    if kept is not None:
+        with suppress(*BROKEN), closing(open_looking(kept)) as old:
             numbers = dict(old.conn.execute("SELECT name, seq FROM sqlite_sequence"))
-    except BROKEN:
-        numbers = {}
     with closing(sqlite3.connect(fresh, isolation_level=None)) as conn:
         for name, own in conn.execute("SELECT name, seq FROM sqlite_sequence").fetchall():
             number = max(own, numbers[name]) if name in numbers else own + _GAP
