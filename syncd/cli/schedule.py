@@ -12,7 +12,7 @@ import click
 from .completing import source_names
 from .options import all_option, examples, json_option
 from .output import counted, say, table, write, write_json
-from .session import Session, now, session_of
+from .session import session_of
 
 if TYPE_CHECKING:
     from ..config.settings import Settings
@@ -65,7 +65,7 @@ def schedule(
         return
     from ..pipeline.scheduling import next_due
 
-    here = _looking(session)
+    here = session.looking
     found = [one for one in next_due(here) if one.source in names]
     if as_json:
         write_json({"schedules": [_document(one) for one in found]})
@@ -92,27 +92,6 @@ def _named(settings: Settings, sources: Iterable[str]) -> list[str]:
             f"there is no source {', '.join(unknown)} in the configuration; configured are: {there_are}"
         )
     return [name for name in known if name in sources or not sources]
-
-
-def _looking(session: Session) -> Installation:
-    """Return what there is to look at; before there is a database, as if it were empty."""
-    if session.database.exists():
-        return session.reading
-    import sqlite3
-
-    from ..pipeline.installation import Installation
-    from ..store.database import Database, make_tables
-
-    conn = sqlite3.connect(":memory:", isolation_level=None)
-    make_tables(conn)
-    return Installation(
-        settings=session.settings,
-        plugins=session.plugins,
-        database=Database(conn, session.database),
-        actor="",
-        secret=session.secret(),
-        clock=now,
-    )
 
 
 def _row(here: Installation, one: Outlook) -> tuple[Any, ...]:
@@ -173,13 +152,10 @@ def _show_year(settings: Settings, names: list[str], year: int, *, everything: b
         summed = [dict(zip(keys, one, strict=True)) for one in intervals]
         write_json({"year": year, "slots": [_turn_document(turn) for turn in turns], "intervals": summed})
         return
-    zone = settings.timezone
+    late = any(settings.sources[name].schedule.jitter for name in names)
     table(
-        ("slot", "mode", "source", "begins"),
-        (
-            [_local(one.at.astimezone(zone)), _mode(one), one.source, _local(one.begins.astimezone(zone))]
-            for one in turns
-        ),
+        ("slot", "mode", "source", *(["begins"] if late else [])),
+        (_turn_row(settings, turn, late=late) for turn in turns),
         empty=f"there is no slot in {year}"
         if not intervals
         else f"{year} has intervals only; --all shows each",
@@ -212,8 +188,10 @@ def _one_stream(streams: Iterable[Iterator[Turn]]) -> Iterator[Turn]:
         yield turn._replace(swallowed=turn.mode != "full" and full == (turn.at, turn.place))
 
 
-def _mode(turn: Turn) -> str:
-    return f"{turn.mode}, by the full one" if turn.swallowed else turn.mode
+def _turn_row(settings: Settings, turn: Turn, *, late: bool) -> list[str]:
+    mode = f"{turn.mode}, by the full one" if turn.swallowed else turn.mode
+    slot, begins = (_local(at.astimezone(settings.timezone)) for at in (turn.at, turn.begins))
+    return [slot, mode, turn.source, *([begins] if late else [])]
 
 
 def _turn_document(turn: Turn) -> dict[str, Any]:

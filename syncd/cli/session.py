@@ -94,6 +94,19 @@ class Session:
 
         return self._installed(open_reading(self.database))
 
+    @property
+    def looking(self) -> Installation:
+        """What ``reading`` is; before there is a database, an installation with an empty one."""
+        import sqlite3
+
+        from ..store.database import Database, make_tables
+
+        if self.database.exists():
+            return self.reading
+        conn = sqlite3.connect(":memory:", isolation_level=None)
+        make_tables(conn)
+        return self._installed(Database(conn, self.database))
+
     def writing(self, verb: str) -> Installation:
         """Become the owner of the state directory, then finish what a killed process has left.
 
