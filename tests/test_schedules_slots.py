@@ -337,6 +337,15 @@ def test_jitter_moves_when_a_slot_begins_and_not_what_it_is():
     assert [("hq", "full", "2026-01-06T02:30+00:00")] == [one for one in tick(site) if one[0] == "hq"]
 
 
+def test_a_slot_that_was_missed_is_made_up_for_although_the_next_one_is_about_to_begin():
+    site = known(site_of("UTC", hq={"full": "daily at 02:30", "jitter": "4h"}))
+    site.now = datetime(2026, 1, 8, 2, 30, tzinfo=UTC)
+
+    assert [("hq", "full", "2026-01-07T02:30+00:00")] == tick(site)
+    site.wait(hours=4)
+    assert [("hq", "full", "2026-01-08T02:30+00:00")] == tick(site)
+
+
 def test_jitter_with_skip_counts_from_when_the_slot_begins():
     site = known(site_of("UTC", hq={"full": "daily at 02:30", "jitter": "4h", "catch_up": "skip"}))
     site.now = datetime(2026, 1, 6, 2, 30, tzinfo=UTC)
