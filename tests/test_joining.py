@@ -176,3 +176,50 @@ def test_who_is_only_in_a_source_that_only_adds_is_counted_at_each_read_until_th
 
     assert [1, 1, 0] == [*alone, site.sync("phones").counts["unmatched"]]
     assert "9" == site.person("p003").attributes["phone"]
+
+
+def discarded(site, run):
+    queue.discard(site.here, [one.id for one in site.operations(run)])
+
+
+def undone(site, run):
+    site.apply(plan_undo(site.here, run.id))
+
+
+ASKS = {"map": {**PHONES["map"], "phone": {"from": "tel", "policy": "detain"}}}
+
+
+@pytest.mark.parametrize(
+    ("phone_book", "refuse"),
+    [({"detain": "always"}, discarded), (ASKS, discarded), ({}, undone)],
+    ids=["a held plan", "detained", "applied"],
+)
+def test_what_was_refused_of_one_source_stays_so_whatever_another_says(site, phone_book, refuse):
+    site.configure(hq={}, phones={**PHONES, **phone_book})
+    site.world("phones").change("a", tel="2")
+    refuse(site, site.sync("phones"))
+    site.world().change("p000", tel="100")
+    site.sync()
+    first = site.sync("phones", full=True)
+    site.world().change("p000", tel="")
+    site.sync()
+    second = site.sync("phones", full=True)
+
+    assert [[], []] == [site.operations(first), site.operations(second)]
+    assert {1: "1", 2: None, 3: None} == phones(site)
+    site.world("phones").change("a", tel="3")
+    assert [("a", "update")] == [one[:2] for one in site.told(site.sync("phones"))]
+
+
+def test_an_entry_that_is_gone_and_stays_linked_is_not_asked_again_when_another_source_speaks(site):
+    site.hire("b", source="phones", uid="p001", mail="", tel="")
+    site.sync("phones")
+    site.fire("a", source="phones")
+    undone(site, site.sync("phones"))
+    site.world().change("p000", tel="100")
+    site.sync()
+
+    assert [] == site.operations(site.sync("phones", full=True))
+    site.world().change("p000", tel="")
+    site.sync()
+    assert {1: "1", 2: None, 3: None} == phones(site)

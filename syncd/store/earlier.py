@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from .queue import KEPT_AWAY
 from .staging import Staging
 
+_SAYS = ("account", "kind", "link_action", "enabled", "owner", "record", "reasons")
+"""What a source says with an operation. What its account comes to by that, other sources have a part in."""
+
 
 def heed_decisions(staging: Staging) -> int:
     """Drop what people have said not to ask again: an entry, or one very proposal.
 
+    A proposal is the same one as long as its source says the same, whatever others say of the account by now.
     Returns how many were of entries that are ignored.
     """
     conn = staging.conn
@@ -21,13 +25,18 @@ def heed_decisions(staging: Staging) -> int:
     rows = conn.execute(
         "SELECT o.id, o.anchor, o.link, MAX(d.digest IS NULL)"
         " FROM operations o CROSS JOIN decisions d ON d.anchor = o.anchor"
+        " LEFT JOIN operations w ON w.id = d.operation AND w.origin IS NULL"
         " WHERE o.run = ? AND d.connection = ? AND d.ended_at IS NULL AND d.verb IN ('ignore','discard','undo')"
-        " AND (d.digest IS NULL OR d.digest = o.digest) GROUP BY o.id",
+        f" AND (d.digest IS NULL OR d.digest = o.digest OR ({_of('w')}) IS ({_of('o')})) GROUP BY o.id",
         (staging.run, staging.connection),
     ).fetchall()
     drop(staging, [row[0] for row in rows])
     conn.executemany("INSERT OR IGNORE INTO temp.heeded VALUES (?,?)", [row[1:3] for row in rows])
     return sum(row[3] for row in rows)
+
+
+def _of(table: str) -> str:
+    return ", ".join(f"{table}.{name}" for name in _SAYS)
 
 
 def kept_away(staging: Staging) -> int:
