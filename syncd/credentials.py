@@ -1,6 +1,7 @@
 """Floor 4: secrets are never in the configuration, only references to them; here they are looked up.
 
-``credential:NAME``  the file NAME in ``$CREDENTIALS_DIRECTORY`` (systemd's LoadCredential)
+``credential:NAME``  the file NAME in ``$CREDENTIALS_DIRECTORY`` (systemd's LoadCredential), else syncd_NAME:
+                     so systemd calls what it finds in the folder of LoadCredential=syncd:FOLDER
 ``file:/PATH``       a file that only root or the service's own user can have written, and few can read
 ``env:NAME``         an environment variable: visible to every child process, so only where nothing else will do
 any other kind       is for a plugin's ``resolve_secret``
@@ -69,11 +70,15 @@ def _credential(name: str, environ: Mapping[str, str]) -> str:
     if not folder:
         cure = f"add LoadCredential={name}:/PATH to the unit, or use file:/PATH"
         raise ValueError(f"$CREDENTIALS_DIRECTORY is not set, as this was not started by systemd; {cure}")
-    try:
-        return _text(_read(Path(folder, name), judged=False))
-    except FileNotFoundError:
-        cure = f"add LoadCredential={name}:/PATH to the unit and restart it"
-        raise ValueError(f"systemd passed no such credential; {cure}") from None
+    for file in (name, f"syncd_{name}"):
+        try:
+            return _text(_read(Path(folder, file), judged=False))
+        except FileNotFoundError:
+            continue
+    raise ValueError(
+        f"systemd passed no such credential; write it to /etc/syncd/credentials/{name}, or add "
+        f"LoadCredential={name}:/PATH to the unit; then restart it"
+    )
 
 
 def _file(name: str, _environ: Mapping[str, str]) -> str:

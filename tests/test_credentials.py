@@ -36,6 +36,20 @@ def test_a_credential_is_a_file_in_the_folder_that_systemd_names(secret, tmp_pat
     assert "hunter2" == resolve("credential:hq", {"CREDENTIALS_DIRECTORY": str(tmp_path)})
 
 
+def test_a_credential_from_the_folder_of_the_shipped_unit_has_the_files_own_name(tmp_path):
+    """LoadCredential=syncd:/etc/syncd/credentials passes its file hq as syncd_hq."""
+    (tmp_path / "syncd_hq").write_text("hunter2\n")
+
+    assert "hunter2" == resolve("credential:hq", {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
+def test_a_credential_that_was_passed_by_its_own_name_comes_first(tmp_path):
+    (tmp_path / "syncd_hq").write_text("of the folder")
+    (tmp_path / "hq").write_text("of a line of its own")
+
+    assert "of a line of its own" == resolve("credential:hq", {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+
 def test_a_credential_without_systemd_is_refused_with_both_cures():
     assert (
         "credential:hq: $CREDENTIALS_DIRECTORY is not set, as this was not started by systemd; add "
@@ -45,8 +59,9 @@ def test_a_credential_without_systemd_is_refused_with_both_cures():
 
 def test_a_credential_that_systemd_did_not_pass_is_refused(tmp_path):
     assert (
-        "credential:hq: systemd passed no such credential; add LoadCredential=hq:/PATH to the unit and "
-        "restart it" == refusal("credential:hq", {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+        "credential:hq: systemd passed no such credential; write it to /etc/syncd/credentials/hq, or add "
+        "LoadCredential=hq:/PATH to the unit; then restart it"
+        == refusal("credential:hq", {"CREDENTIALS_DIRECTORY": str(tmp_path)})
     )
 
 
