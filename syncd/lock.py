@@ -16,7 +16,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 from .errors import Busy, StoreError, SyncdError
 
@@ -28,6 +28,32 @@ class Forbidden(SyncdError):
     """The state directory is not ours alone, or may not be entered: a person must change its rights."""
 
     exit_code: ClassVar[int] = 77
+
+
+class Owner(NamedTuple):
+    """Who owns a state directory: a process, what it does, and since when (seconds of the epoch)."""
+
+    pid: int
+    verb: str
+    since: float
+
+
+def owner_of(directory: Path) -> Owner | None:
+    """Return who owns a state directory, as its lock file tells; None if nobody does, or nobody may know.
+
+    Only looks: an owner that begins meanwhile is not kept from it. A file that a killed owner left is
+    known by its process, or its boot, being over.
+    """
+    path = directory / "lock"
+    try:
+        text, since = path.read_text("utf-8", "replace"), path.stat().st_mtime
+    except OSError:
+        return None
+    lines = _lines(text)
+    pid = lines.get("pid", "")
+    if "verb" not in lines or lines.get("boot") != _boot_id() or not _is_alive(pid):
+        return None
+    return Owner(int(pid), lines["verb"], since)
 
 
 class Lock:
@@ -110,11 +136,15 @@ def _holder(file: int) -> str:
     """Return who owns the directory; waits a moment for one that has not written it down yet."""
     for _ in range(20):
         text = os.pread(file, 4096, 0).decode("utf-8", "replace")
-        lines = dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
+        lines = _lines(text)
         if "verb" in lines and _is_alive(lines.get("pid", "")):
             return f"process {lines['pid']} (syncd {lines['verb']})"
         time.sleep(0.005)
     return "another process"
+
+
+def _lines(text: str) -> dict[str, str]:
+    return dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
 
 
 def _is_alive(pid: str) -> bool:

@@ -26,6 +26,8 @@ VERBS = {
     "sync": ("syncd.cli.syncing", "Read sources and do what nothing objects to."),
     "apply": ("syncd.cli.applying", "Do what preview has shown."),
     "schedule": ("syncd.cli.schedule", "Show what is read by itself, and when."),
+    "status": ("syncd.cli.status", "Say what is well, what waits, and what to do next."),
+    "health": ("syncd.cli.health", "Say in one line and an exit code how all stands, for monitoring."),
     "runs": ("syncd.cli.runs", "List the runs, or show one of them."),
     "queue": ("syncd.cli.queue", "See to what waits for a person."),
     "undo": ("syncd.cli.applying", "Take back what a run did."),

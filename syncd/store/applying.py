@@ -138,10 +138,12 @@ def detain(conn: sqlite3.Connection, operation: int, code: str, message: str, no
 def end(database: Database, run: Run, now: str) -> Run:
     """End a run that has nothing planned any more, and what goes with it: cursor, sizes, trust, retirement."""
     with database.transaction() as conn:
-        states = dict(conn.execute(
-            "SELECT state, COUNT(*) FROM operations WHERE run = ? GROUP BY state", (run.id,)
-        ).fetchall())  # fmt: skip
-        counts = {**run.counts, **{f"{state}_operations": count for state, count in states.items()}}
+        states, applied = _results(conn, run.id)
+        counts = {
+            **run.counts,
+            **{f"{state}_operations": count for state, count in states.items()},
+            **{f"applied_{kind}": count for kind, count in applied.items()},
+        }
         conn.execute(
             "UPDATE runs SET state = 'ended', ended_at = ?, counts = ? WHERE id = ?",
             (now, json.dumps(counts), run.id),
@@ -153,6 +155,20 @@ def end(database: Database, run: Run, now: str) -> Run:
     ended = run_of(database, run.id)
     assert ended is not None  # noqa: S101 - it was just written
     return ended
+
+
+def _results(conn: sqlite3.Connection, run: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Count a run's operations by state, and those that were applied by kind."""
+    states: dict[str, int] = {}
+    applied: dict[str, int] = {}
+    rows = conn.execute(
+        "SELECT state, kind, COUNT(*) FROM operations WHERE run = ? GROUP BY state, kind", (run,)
+    )
+    for state, kind, count in rows:
+        states[state] = states.get(state, 0) + count
+        if state == "applied":
+            applied[kind] = count
+    return states, applied
 
 
 def _trust(conn: sqlite3.Connection, run: Run, now: str, *, agreed: bool) -> None:

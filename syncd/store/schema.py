@@ -50,6 +50,7 @@ CREATE TABLE runs (
   error TEXT
 ) STRICT;
 CREATE INDEX runs_open ON runs(connection) WHERE state IN ('reading','planned','held','applying');
+CREATE INDEX runs_sync ON runs(connection, mode) WHERE kind = 'sync';
 
 CREATE TABLE operations (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -84,7 +85,7 @@ CREATE TABLE operations (
 ) STRICT;
 CREATE INDEX operations_run ON operations(run);
 CREATE INDEX operations_account ON operations(account);
-CREATE INDEX operations_open ON operations(connection, anchor)
+CREATE INDEX operations_open ON operations(connection, anchor, state)
   WHERE state IN ('detained','failed','waiting');
 
 CREATE TABLE accounts (
@@ -125,7 +126,7 @@ CREATE TABLE links (
 ) STRICT;
 CREATE INDEX links_fingerprint ON links(connection, fingerprint);
 CREATE INDEX links_account ON links(account);
-CREATE INDEX links_leaving ON links(connection) WHERE missing_since IS NOT NULL;
+CREATE INDEX links_leaving ON links(connection, gone_at, missing_since) WHERE missing_since IS NOT NULL;
 CREATE INDEX links_enriching ON links(connection) WHERE owner = 0;
 
 CREATE TABLE keys (
@@ -152,7 +153,7 @@ CREATE TABLE remotes (
   PRIMARY KEY (platform, account)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX remotes_account ON remotes(account);
-CREATE INDEX remotes_due ON remotes(platform, wanted) WHERE state <> 'done';
+CREATE INDEX remotes_due ON remotes(platform, wanted, state) WHERE state <> 'done';
 
 CREATE TABLE deliveries (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -213,6 +214,15 @@ CREATE TABLE schedules (
   UNIQUE (connection, mode, slot)
 ) STRICT;
 CREATE INDEX schedules_claimed ON schedules(connection) WHERE state = 'claimed';
+
+CREATE TABLE notices (
+  kind TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  since TEXT NOT NULL,
+  told_at TEXT NOT NULL,
+  about TEXT NOT NULL,
+  PRIMARY KEY (kind, subject)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE secrets (
   account INTEGER NOT NULL REFERENCES accounts(id),

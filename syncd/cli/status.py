@@ -1,0 +1,210 @@
+"""The verb ``status``: what is well, what waits, and what to do next."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import examples, json_option
+from .output import age, age_text, heading, shown, table, when, write, write_json
+from .session import Session, session_of
+
+if TYPE_CHECKING:
+    from ..lock import Owner
+    from ..pipeline.installation import Installation
+    from ..pipeline.troubles import Trouble
+    from ..pipeline.watching import ConnectionStanding, PlatformStanding, Standing
+
+DAEMON = "daemon"
+"""The verb of the owner that reads and delivers by itself."""
+
+
+@click.command(epilog=examples("syncd status", "syncd status --json"))
+@json_option
+@click.pass_context
+def status(ctx: click.Context, /, *, as_json: bool) -> None:
+    """Say what is well, what waits, and what to do next.
+
+    Works whether the daemon runs or not, reads nothing but the database, and always ends with 0: syncd
+    health is for monitoring.
+    """
+    from ..pipeline.troubles import troubles
+
+    session = session_of(ctx)
+    here, stands, owner = look(session)
+    found = troubles(stands)
+    if as_json:
+        write_json(_document(stands, owner, found))
+    else:
+        _print(here, stands, owner, found)
+
+
+def look(session: Session) -> tuple[Installation, Standing, Owner | None]:
+    """Return how everything stands, and who owns the state directory."""
+    from ..lock import owner_of
+    from ..pipeline.watching import standing
+
+    here = session.reading
+    owner = owner_of(session.settings.state_directory)
+    runs = owner is not None and owner.verb == DAEMON
+    since = datetime.fromtimestamp(owner.since, UTC) if owner is not None and runs else None
+    return here, standing(here, since=since), owner
+
+
+def by_itself(here: Installation) -> list[str]:
+    """Return the sources that have a schedule, which only a daemon keeps."""
+    return [
+        name
+        for name, settings in here.settings.sources.items()
+        if any(text != "off" for text in settings.schedule.values())
+    ]
+
+
+def told_of(owner: Owner | None) -> str:
+    """Return what the service is doing, in words."""
+    if owner is None:
+        return "no daemon is running"
+    if owner.verb == DAEMON:
+        return f"the daemon is running (process {owner.pid})"
+    return f"no daemon is running; process {owner.pid} is at work (syncd {owner.verb})"
+
+
+def state_of(one: ConnectionStanding, stands: Standing) -> str:
+    """Return one word for a source."""
+    if not one.configured:
+        return "frozen"
+    if one.failed:
+        return "failed"
+    if one.late:
+        return "late"
+    states = [run.state for run in stands.runs if run.connection == one.name]
+    for state in ("held", "applying", "planned", "reading"):
+        if state in states:
+            return state
+    return "well" if one.read else "never read"
+
+
+def _document(stands: Standing, owner: Owner | None, found: list[Trouble]) -> dict[str, Any]:
+    return {
+        "at": stands.at.isoformat(timespec="seconds"),
+        "daemon": owner is not None and owner.verb == DAEMON,
+        "owner": None if owner is None else {"process": owner.pid, "verb": owner.verb},
+        "sources": [_of_source(one, stands) for one in stands.connections],
+        "platforms": [_of_platform(one) for one in stands.platforms],
+        "held_runs": [run._asdict() for run in stands.held],
+        "by_hand": dict(stands.by_hand),
+        "broken_plugins": list(stands.broken_plugins),
+        "database_bytes": stands.database_bytes,
+        "free_bytes": stands.free_bytes,
+        "troubles": [_of_trouble(one) for one in found],
+    }
+
+
+def _of_source(one: ConnectionStanding, stands: Standing) -> dict[str, Any]:
+    latest = one.latest
+    return {
+        "source": one.name,
+        "enterprise": one.enterprise,
+        "configured": one.configured,
+        "state": state_of(one, stands),
+        "last_read": dict(one.read),
+        "last_success": dict(one.success),
+        "last_run": None if latest is None else latest.run,
+        "last_run_state": None if latest is None else latest.state,
+        "error": None if latest is None else latest.error,
+        "problems": 0 if latest is None else latest.problems,
+        "entries": one.entries,
+        "missing": one.missing,
+        **{state: one.operations.get(state, 0) for state in ("detained", "failed", "waiting")},
+        "next": {mode: time.isoformat(timespec="seconds") for mode, time in one.due.items()},
+        "late": list(one.late),
+    }
+
+
+def _of_platform(one: PlatformStanding) -> dict[str, Any]:
+    return {
+        "platform": one.name,
+        "state": one.state,
+        "message": one.message or None,
+        **{state: one.deliveries.get(state, 0) for state in ("pending", "waiting", "failed")},
+        "oldest": one.oldest,
+    }
+
+
+def _of_trouble(one: Trouble) -> dict[str, Any]:
+    from ..pipeline.troubles import WORDS
+
+    return {
+        "kind": one.kind,
+        "subject": one.subject,
+        "severity": WORDS[one.severity],
+        "text": one.text,
+        "detail": one.detail or None,
+        "next": one.next,
+    }
+
+
+def _print(here: Installation, stands: Standing, owner: Owner | None, found: list[Trouble]) -> None:
+    idle = by_itself(here) if owner is None or owner.verb != DAEMON else []
+    write(told_of(owner) + (f"; nothing reads {', '.join(idle)} by itself" if idle else ""))
+    _print_sources(here, stands)
+    _print_platforms(stands)
+    frozen = [one.name for one in stands.connections if not one.configured]
+    if not found:
+        write("nothing waits for a person")
+    else:
+        heading("to do")
+    for one in found:
+        write(f"  {one.subject}: {one.text}")
+        if one.detail:
+            write(f"    {shown(one.detail)}")
+        write(f"    {one.next}")
+    for name in frozen:
+        write(f"source {name} is not configured any more: nobody is removed until syncd retire {name}")
+
+
+def _print_sources(here: Installation, stands: Standing) -> None:
+    zone = here.settings.timezone
+    table(
+        ("source", "state", "last success", "next", "entries", "queue", "waiting", "missing", "problems"),
+        (
+            (
+                one.name,
+                state_of(one, stands),
+                _ago(max(one.success.values(), default=None), stands.at),
+                when(min(one.due.values()).isoformat(), zone) if one.due else "-",
+                "-" if one.entries is None else one.entries,
+                one.operations.get("detained", 0) + one.operations.get("failed", 0),
+                one.operations.get("waiting", 0),
+                one.missing,
+                0 if one.latest is None else one.latest.problems,
+            )
+            for one in stands.connections
+        ),
+        empty="no source is configured",
+    )
+
+
+def _print_platforms(stands: Standing) -> None:
+    table(
+        ("platform", "state", "to deliver", "failed", "oldest"),
+        (
+            (
+                one.name,
+                one.state,
+                one.deliveries.get("pending", 0) + one.deliveries.get("waiting", 0),
+                one.deliveries.get("failed", 0),
+                age(one.oldest, stands.at),
+            )
+            for one in stands.platforms
+        ),
+        empty="no platform is configured",
+    )
+
+
+def _ago(stamp: str | None, now: datetime) -> str:
+    if stamp is None:
+        return "never"
+    return f"{age_text((now - datetime.fromisoformat(stamp)).total_seconds())} ago"
