@@ -439,7 +439,7 @@ def test_variables_override_the_files(settings):
         "SYNCD_SOURCE__HQ__MATCH": '["login"]',
         "SYNCD_TIMEZONE": "Europe/Berlin",
         "SYNCD_CONFIG": "/nowhere",
-        "SYNCD_SOCKET": "belongs to somebody else",
+        "SYNCD_MOON": "belongs to somebody else",
         "HOME": "/root",
     }
     found = settings(source("page_size = 9999999\n"), environ)

@@ -13,11 +13,16 @@ from typing import Any, NoReturn
 
 import click
 
-from ..errors import SyncdError
-from .failures import PROGRAM, exit_code_of, report
+from ..errors import PluginError, SyncdError
+from ..logs import get_log
+from .failures import PROGRAM, code_of_click, exit_code_of, report
 from .lazy import LazyGroup
-from .options import VariableOption, examples
+from .options import HELP, VariableOption, examples
+from .output import SCREEN
+from .remote import forwarded
 from .session import session_of
+
+log = get_log("syncd.cli")
 
 VERBS = {
     "init": ("syncd.cli.init", "Write a first configuration."),
@@ -54,10 +59,25 @@ class Root(LazyGroup):
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort, click.ClickException, KeyboardInterrupt, EOFError):
             raise
-        except Exception as error:  # noqa: BLE001 - the last place where a fault can be told in words
+        except Exception as error:
             told = session_of(ctx).blamed(error)
+            code = exit_code_of(told)
+            if SCREEN.get() is not None and code == PluginError.exit_code:
+                log.exception(
+                    "verb_failed", error=str(error)
+                )  # who asked cannot tell us more than that it failed
             report(told, debug=ctx.params.get("log_level") == "debug")
-            ctx.exit(exit_code_of(told))
+            ctx.exit(code)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb, unless the running service carries it out: then the command is over."""
+        if ctx.obj is None and not ctx.resilient_parsing:
+            code = forwarded(ctx.params, args)
+            if code is not None:
+                ctx.exit(code)
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a verb; one that syncd does not have may be a plugin's."""
@@ -89,7 +109,7 @@ class Root(LazyGroup):
             code = exit_code_of(error)
         except click.ClickException as error:
             error.show()
-            code = 74 if isinstance(error, click.FileError) else 64
+            code = code_of_click(error)
         except click.Abort:
             click.echo("syncd: ended; what was not finished is taken up by the next command", err=True)
             code = 130
@@ -100,7 +120,7 @@ class Root(LazyGroup):
     cls=Root,
     lazy=VERBS,
     invoke_without_command=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": list(HELP)},
     epilog=examples(
         "syncd init                 write a configuration to begin with",
         "syncd check --connect      every mistake at once; then ask each source and platform",

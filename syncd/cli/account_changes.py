@@ -128,7 +128,8 @@ def delete(ctx: click.Context, /, *, account: str, yes: bool, as_json: bool) -> 
 
     here = session_of(ctx).writing("accounts delete")
     number = people.find_account(here, account)
-    confirm(f"Delete {_named(here, number)}?", yes=yes)
+    again = ["accounts", "delete", number, "--json" if as_json else None]
+    confirm(f"Delete {_named(here, number)}?", yes=yes, again=again)
     ctx.exit(_report(here, people.delete(here, number), as_json=as_json))
 
 
@@ -144,7 +145,8 @@ def erase(ctx: click.Context, /, *, account: str, yes: bool, as_json: bool) -> N
 
     here = session_of(ctx).writing("accounts erase")
     number = people.find_account(here, account)
-    confirm(f"Forget {_named(here, number)} for good? This cannot be undone.", yes=yes)
+    again = ["accounts", "erase", number, "--json" if as_json else None]
+    confirm(f"Forget {_named(here, number)} for good? This cannot be undone.", yes=yes, again=again)
     erase_account(here, number)
     if as_json:
         write_json({"erased": number})

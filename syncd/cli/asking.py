@@ -9,24 +9,45 @@ import click
 
 from ..errors import SyncdError
 from ..model import Value, Vocabulary
-from .output import say
+from .output import SCREEN, say
 
 DECLINED = 130
 """Exit code when a person has answered no, or has interrupted the command."""
 
 
-def confirm(question: str, *, yes: bool) -> None:
+def confirm(question: str, *, yes: bool, about: Iterable[str] = (), again: Iterable[object] = ()) -> None:
     """Go on only if the person agrees. Raises SyncdError where nobody can be asked.
 
-    Ends the command, with nothing done, if the answer is no.
+    ``about`` is said in any case. Ends the command, with nothing done, if the answer is no; and inside the
+    service, where nobody is waited for: ``again`` are the arguments that do, once the person has agreed,
+    what was asked about and nothing else. None among them is left out.
     """
+    screen = SCREEN.get()
+    if screen is not None and screen.agreed:
+        return
+    for line in about:
+        say(line)
     if yes:
         return
+    if screen is not None:
+        screen.ask(question, [str(word) for word in again if word is not None])
     if not sys.stdin.isatty():
-        raise SyncdError(f"{question} Nobody can be asked here: add --yes if that is meant")
-    if not click.confirm(question, err=True):
-        say("nothing was done")
+        raise unasked(question)
+    if not agrees(question):
         raise click.exceptions.Exit(DECLINED)
+
+
+def unasked(question: str) -> SyncdError:
+    """Return the error where nobody can be asked."""
+    return SyncdError(f"{question} Nobody can be asked here: add --yes if that is meant")
+
+
+def agrees(question: str) -> bool:
+    """Ask the person at the terminal."""
+    if click.confirm(question, err=True):
+        return True
+    say("nothing was done")
+    return False
 
 
 def values_of(written: Iterable[str], vocabulary: Vocabulary) -> dict[str, Value | None]:

@@ -9,7 +9,7 @@ from .asking import confirm
 from .deliveries import deliver_all
 from .documents import closed, name_of, next_command, plan_document, run_document
 from .failures import BAD_DATA, HELD, worst
-from .output import counted, say, shown, write, write_json
+from .output import counted, shown, write, write_json
 from .plans import KEPT_AWAY, MOST, UNMATCHED, print_plan
 from .progress import progress
 
@@ -35,12 +35,18 @@ def settle(
     from ..pipeline.line import apply_run, approve
 
     held = [one for one in run.objections if one.scope == "run"]
+    again = [
+        "apply",
+        run.id,
+        f"--plan={run.plan_hash}",
+        why and f"--why={why}",
+        "--json" if as_json else None,
+    ]
     if run.state == "held" and held and not closed(run):
-        for one in held:
-            say(f"{one.code}: {shown(one.message)}")
-        confirm(f"Apply run {run.id} all the same?", yes=yes)
+        about = [f"{one.code}: {shown(one.message)}" for one in held]
+        confirm(f"Apply run {run.id} all the same?", yes=yes, about=about, again=again)
     elif run.state == "planned" and ask:
-        confirm(ask, yes=yes)
+        confirm(ask, yes=yes, again=again)
     approved = approve(here, run.id, why=why, plan_hash=run.plan_hash)
     with progress(here, f"run {run.id}", quiet=as_json) as beat:
         ended = finish(here, apply_run(here, approved, beat=beat))

@@ -8,7 +8,7 @@ import traceback
 import click
 
 from ..errors import ConfigError, SyncdError
-from ..logs import redact
+from .output import SCREEN, say
 
 PROGRAM = "syncd"
 """The name of the program in messages."""
@@ -31,14 +31,18 @@ def exit_code_of(error: BaseException) -> int:
 
 def report(error: BaseException, *, debug: bool = False, about: str = "") -> None:
     """Tell a person what went wrong, on the standard error stream."""
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, BrokenPipeError) and SCREEN.get() is None:
         _let_go_of_the_pipe()
         return
     if debug:
-        text = "".join(traceback.format_exception(error))
-        click.echo(redact(text), err=True)
+        say("".join(traceback.format_exception(error)))
     for line in _lines(error):
-        click.echo(redact(f"{PROGRAM}: {about}{': ' if about else ''}{line}"), err=True)
+        say(f"{PROGRAM}: {about}{': ' if about else ''}{line}")
+
+
+def code_of_click(error: click.ClickException) -> int:
+    """Return the exit code of wrong use, and of a file that click could not open."""
+    return 74 if isinstance(error, click.FileError) else 64
 
 
 def worst(codes: list[int]) -> int:

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+HELP = ("-h", "--help")
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -1,7 +1,8 @@
 """How results are shown: aligned text, tables on a terminal, one JSON document for machines.
 
-Results go to the standard output, what is said to people to the standard error stream. rich is imported
-for a terminal alone. What comes from a directory is never taken for markup or for a terminal's commands.
+Results go to the standard output, what is said to people to the standard error stream; those of a command
+that the service carries out for somebody go to the ``Screen`` of that call. rich is imported for a terminal
+alone. What comes from a directory is never taken for markup or for a terminal's commands.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from itertools import chain, islice
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -25,19 +28,47 @@ _WRAPPED = frozenset({"who", "name", "email", "reason", "message", "why", "offer
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What one who is not at this process's own terminal has in front of them.
+
+    ``ask`` puts a question, with the arguments that are meant by yes, and ends the command; ``agreed``: that
+    has been done. ``watch`` takes (about, stage, count, total) of what goes on, also beside a JSON document
+    if ``document``.
+    """
+
+    out: TextIO
+    err: TextIO
+    columns: int
+    colour: bool
+    ask: Callable[[str, Sequence[str]], None]
+    agreed: bool
+    watch: Callable[[str, str, int, int | None], None] | None
+    document: bool
+
+
+SCREEN: ContextVar[Screen | None] = ContextVar("screen", default=None)
+"""The screen of the command that runs in this thread; None: the terminal of the process."""
+
+
 def say(text: str) -> None:
     """Tell a person something that is not the result."""
-    click.echo(redact(text), err=True)
+    screen = SCREEN.get()
+    click.echo(redact(text), file=None if screen is None else screen.err, err=True)
 
 
 def write(text: str = "") -> None:
     """Write a line of the result."""
-    click.echo(text)
+    screen = SCREEN.get()
+    if screen is None:
+        click.echo(text)
+    else:
+        click.echo(text, file=screen.out, color=None if screen.colour else False)
 
 
 def write_json(document: Any) -> None:
     """Write the result as one JSON document, in ASCII, so that no locale can spoil it."""
-    click.echo(json.dumps(document, indent=2, default=_plain))
+    write(json.dumps(document, indent=2, default=_plain))
 
 
 def _plain(value: Any) -> Any:
@@ -66,7 +97,8 @@ def _escaped(character: str) -> str:
 
 def on_terminal() -> bool:
     """Say whether the result goes to a person's terminal."""
-    return sys.stdout.isatty()
+    screen = SCREEN.get()
+    return (screen.out if screen else sys.stdout).isatty()
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
@@ -107,7 +139,15 @@ def _rich_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         made.add_column(name, overflow="fold", no_wrap=name not in _WRAPPED)
     for row in rows:
         made.add_row(*(Text(text) for text in row))
-    Console(highlight=False).print(made)
+    screen = SCREEN.get()
+    if screen is None:
+        console = Console(highlight=False)
+    else:
+        console = Console(
+            file=screen.out, width=screen.columns, height=25, force_terminal=True, color_system="standard",
+            no_color=not screen.colour, highlight=False, legacy_windows=False,
+        )  # fmt: skip
+    console.print(made)
 
 
 def pairs(rows: Iterable[tuple[str, Any]], indent: int = 0) -> None:

@@ -7,19 +7,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from .output import SCREEN
+
 if TYPE_CHECKING:
     from ..pipeline.installation import Installation
     from ..pipeline.line import Beat
 
 _WORDS = {"read": "reading", "apply": "applying", "deliver": "delivering"}
 
+Show = Callable[[str, str, int, int | None], None]
+"""Takes what a stage is about, its name, how far it is, and of how much, where that is known."""
+
 
 @contextmanager
 def progress(here: Installation, about: str, *, quiet: bool = False) -> Iterator[Beat | None]:
     """Yield what is to be told of progress; None unless a person watches the standard error stream."""
-    if quiet or not sys.stderr.isatty():
+    screen = SCREEN.get()
+    if screen is not None:
+        watched = screen.watch if screen.document or not quiet else None
+        yield None if watched is None else _beat(watched, here, about)
+    elif quiet or not sys.stderr.isatty():
         yield None
-        return
+    else:
+        with live() as show:
+            yield _beat(show, here, about)
+
+
+@contextmanager
+def live() -> Iterator[Show]:
+    """Have a live line at the foot of the terminal, and yield what changes it."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
@@ -30,22 +46,32 @@ def progress(here: Installation, about: str, *, quiet: bool = False) -> Iterator
         TextColumn("{task.fields[told]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        yield _beat(shown, here, about)
+        yield _shower(shown)
 
 
-def _beat(shown: Any, here: Installation, about: str) -> Beat:
-    tasks: dict[str, Any] = {}
+def _shower(shown: Any) -> Show:
+    tasks: dict[tuple[str, str], Any] = {}
+
+    def show(about: str, stage: str, count: int, total: int | None) -> None:
+        if (about, stage) not in tasks:
+            for task in tasks.values():
+                shown.update(task, visible=False)
+            about_it = f"{_WORDS.get(stage, stage)} {about}"
+            tasks[about, stage] = shown.add_task(about_it, total=total, told="")
+        task = tasks[about, stage]
+        speed = shown.tasks[shown.task_ids.index(task)].speed
+        shown.update(task, completed=count, told=_told(count, total, speed))
+
+    return show
+
+
+def _beat(show: Show, here: Installation, about: str) -> Beat:
     totals: dict[str, int | None] = {}
 
     def beat(stage: str, count: int) -> None:
-        if stage not in tasks:
-            for task in tasks.values():
-                shown.update(task, visible=False)
+        if stage not in totals:
             totals[stage] = _TOTALS.get(stage, _unknown)(here, count)
-            about_it = f"{_WORDS.get(stage, stage)} {about}"
-            tasks[stage] = shown.add_task(about_it, total=totals[stage], told="")
-        speed = shown.tasks[shown.task_ids.index(tasks[stage])].speed
-        shown.update(tasks[stage], completed=count, told=_told(count, totals[stage], speed))
+        show(about, stage, count, totals[stage])
 
     return beat
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -121,8 +121,11 @@ def release(
     if not chosen:
         say("nothing is detained")
         return
-    _confirm_release(here, chosen, yes=yes)
-    released = pipeline.release(here, [one.id for one in chosen], why=why)
+    ids = [one.id for one in chosen]
+    again = ["queue", "release", *ids, why and f"--why={why}", "--json" if as_json else None]
+    about = () if yes else _about(here, chosen)
+    confirm(f"Do {counted(len(chosen), 'operation')} now?", yes=yes, about=about, again=again)
+    released = pipeline.release(here, ids, why=why)
     ctx.exit(report_done(here, released, as_json=as_json))
 
 
@@ -142,17 +145,14 @@ def _chosen(
     return pipeline.found(here, ids)
 
 
-def _confirm_release(here: Installation, chosen: Sequence[Stored], *, yes: bool) -> None:
+def _about(here: Installation, chosen: Sequence[Stored]) -> Iterator[str]:
     from .documents import operation_documents
 
-    if not yes:
-        for one in operation_documents(here, chosen[:_MOST_NAMED]):
-            say(
-                f"  {one['operation']}  {one['kind']}  {shown(one['who'] or one['anchor'])}: {shown(reason_of(one))}"
-            )
-        if len(chosen) > _MOST_NAMED:
-            say(f"  and {len(chosen) - _MOST_NAMED} more")
-    confirm(f"Do {counted(len(chosen), 'operation')} now?", yes=yes)
+    for one in operation_documents(here, chosen[:_MOST_NAMED]):
+        who = shown(one["who"] or one["anchor"])
+        yield f"  {one['operation']}  {one['kind']}  {who}: {shown(reason_of(one))}"
+    if len(chosen) > _MOST_NAMED:
+        yield f"  and {len(chosen) - _MOST_NAMED} more"
 
 
 @click.command(epilog=examples('syncd queue discard 17 --why "a test account"'))

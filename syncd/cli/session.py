@@ -7,13 +7,16 @@ import os
 import pwd
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
+
+from ..errors import SyncdError
+from ..places import socket_of
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -30,11 +33,54 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+class NotPermitted(SyncdError):
+    """The service does not let this person do that."""
+
+    exit_code = 77
+
+
+class House(Protocol):
+    """How a command that the service carries out gets at what the service owns."""
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration in force."""
+
+    @property
+    def plugins(self) -> Plugins:
+        """The plugins in force."""
+
+    def writing(self, verb: str, actor: str, opened: ExitStack) -> Installation:
+        """Wait for the verb's turn, and return what it works on until ``opened`` is closed. Raises Busy."""
+
+    def reading(self, actor: str, opened: ExitStack) -> Installation:
+        """Return what a verb looks at until ``opened`` is closed; waits for nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Somebody for whom the service carries out a command; ``wanted`` says whether they still wait for it."""
+
+    house: House
+    actor: str
+    changes: bool
+    wanted: Callable[[], bool]
+
+    def writing(self, verb: str, opened: ExitStack) -> Installation:
+        """Return what the verb works on, once it is its turn. Raises NotPermitted, Busy, click's Abort."""
+        if not self.changes:
+            raise NotPermitted(f"{self.actor} may look, and not have syncd {verb} change anything")
+        here = self.house.writing(verb, self.actor, opened)
+        if not self.wanted():
+            raise click.Abort  # gone while it waited: nothing has begun
+        return here
+
+
 class Session:
     """One command's way to everything; what was opened is closed with it.
 
     ``files`` None: what ``SYNCD_CONFIG`` names, else the usual file. ``state_directory`` beats the
-    configuration's own.
+    configuration's own. With a ``guest`` everything is the service's.
     """
 
     def __init__(
@@ -43,11 +89,13 @@ class Session:
         state_directory: Path | None = None,
         log_level: str = "off",
         environ: Mapping[str, str] | None = None,
+        guest: Guest | None = None,
     ) -> None:
         self.files = files
         self.log_level = log_level
         self.environ = os.environ if environ is None else environ
         self.given_state_directory = state_directory
+        self.guest = guest
         self._opened = ExitStack()
         self._logging = False
         self._uses_database = False
@@ -57,6 +105,8 @@ class Session:
         """The plugins that the configuration uses; those that failed stand in ``failures``."""
         from ..pipeline.opening import plugins_for
 
+        if self.guest is not None:
+            return self.guest.house.plugins
         if self.log_level != "off":
             self.begin_log()
         plugins = plugins_for(self.files, self.environ)
@@ -69,6 +119,8 @@ class Session:
         from ..config.settings import Origin
         from ..pipeline.opening import settings_for
 
+        if self.guest is not None:
+            return self.guest.house.settings
         settings = settings_for(self.files, self.environ, self.plugins)
         gc.freeze()
         gc.enable()
@@ -78,8 +130,9 @@ class Session:
         return replace(
             settings,
             state_directory=place,
-            plain={**settings.plain, key: str(place)},
-            origins={**settings.origins, key: Origin("--state-directory")},
+            socket=socket_of(place),
+            plain={**settings.plain, key: str(place), "socket": str(socket_of(place))},
+            origins={**settings.origins, **dict.fromkeys([key, "socket"], Origin("--state-directory"))},
         )
 
     @property
@@ -92,6 +145,8 @@ class Session:
         """An installation to look at; works while another process owns the state directory."""
         from ..store.database import open_reading
 
+        if self.guest is not None:
+            return self._lent(self.guest.house.reading(self.guest.actor, self._opened))
         return self._installed(open_reading(self.database))
 
     @property
@@ -116,6 +171,8 @@ class Session:
         from ..pipeline.line import resume
         from ..store.database import open_database
 
+        if self.guest is not None:
+            return self._lent(self.guest.writing(verb, self._opened))
         self.begin_log()
         self.own(verb)
         here = self._installed(open_database(self.database))
@@ -126,6 +183,9 @@ class Session:
     def own(self, verb: str) -> None:
         """Take the lock of the state directory until the command ends."""
         from ..lock import Lock
+
+        if self.guest is not None:
+            raise NotPermitted(f"syncd {verb} cannot be done by the running service: end that first")
 
         self._opened.enter_context(Lock(self.settings.state_directory, verb))
 
@@ -139,7 +199,7 @@ class Session:
         """Say where events go, before anything is done that may have some; what only looks has none."""
         from ..logs import configure
 
-        if self._logging:
+        if self._logging or self.guest is not None:
             return
         self._logging = True
         configure(level=self.log_level)  # where it is off, the command itself says what a person has to know
@@ -161,17 +221,21 @@ class Session:
         """Close what was opened, the last first."""
         self._opened.close()
 
-    def _installed(self, database: Database) -> Installation:
-        from ..pipeline.installation import Installation
+    def _lent(self, here: Installation) -> Installation:
         from .output import say
 
-        self._opened.callback(database.close)
         self._uses_database = True
-        for failure in self.plugins.failures:
+        for failure in here.plugins.failures:
             say(f"{failure}; every run is held until this is mended")
-        for warning in self.plugins.warnings:
+        for warning in here.plugins.warnings:
             say(warning)
-        return Installation(
+        return here
+
+    def _installed(self, database: Database) -> Installation:
+        from ..pipeline.installation import Installation
+
+        self._opened.callback(database.close)
+        here = Installation(
             settings=self.settings,
             plugins=self.plugins,
             database=database,
@@ -179,6 +243,7 @@ class Session:
             secret=self.secret(),
             clock=lambda: now(),  # noqa: PLW0108 - looked up at each call
         )
+        return self._lent(here)
 
 
 def session_of(ctx: click.Context) -> Session:

@@ -6,6 +6,7 @@ at the document's problems before it uses the result.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from ..model import RESERVED, VOCABULARY, Attribute, Role, Template, Value, Vocabulary
+from ..places import LONGEST_SOCKET, socket_of
 from .catalog import Catalog
 from .checking import checked
 from .document import Document
@@ -56,8 +58,8 @@ class Draft:
         return known_attribute(self.document, self.vocabulary, path, name)
 
 
-def compile_top(draft: Draft) -> tuple[TopTable, Path, ZoneInfo]:
-    """Return the keys before the first table, the state directory and the time zone."""
+def compile_top(draft: Draft) -> tuple[TopTable, Path, Path, ZoneInfo]:
+    """Return the keys before the first table, the state directory, the socket and the time zone."""
     tree = draft.document.tree
     for key in NAMED:
         if not isinstance(tree.get(key, {}), dict):
@@ -66,7 +68,8 @@ def compile_top(draft: Draft) -> tuple[TopTable, Path, ZoneInfo]:
     top = checked(draft.document, TopTable, written, (), known=NAMED)
     draft.effective.note((), written, top)
     draft.departments = top.departments
-    return top, _state_directory(draft, top), _timezone(draft, top.timezone)
+    place = _state_directory(draft, top)
+    return top, place, _socket(draft, top, place), _timezone(draft, top.timezone)
 
 
 def _state_directory(draft: Draft, top: TopTable) -> Path:
@@ -79,6 +82,19 @@ def _state_directory(draft: Draft, top: TopTable) -> Path:
     if not place.is_absolute():
         draft.objection(path, f"{str(place)!r} must begin with /")
     return place
+
+
+def _socket(draft: Draft, top: TopTable, state_directory: Path) -> Path:
+    path = ("socket",)
+    if top.socket is None:
+        place = socket_of(state_directory)
+        draft.effective.put(path, str(place), Origin("default"))
+        return place
+    if not Path(top.socket).is_absolute():
+        draft.objection(path, f"{top.socket!r} must begin with /")
+    if len(os.fsencode(top.socket)) > LONGEST_SOCKET:
+        draft.objection(path, f"must be of {LONGEST_SOCKET} bytes at most, as a Unix socket's path is")
+    return Path(top.socket)
 
 
 def _timezone(draft: Draft, name: str) -> ZoneInfo:

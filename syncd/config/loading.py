@@ -61,7 +61,7 @@ def load(files: Sequence[Path] | None, catalog: Catalog, environ: Mapping[str, s
     document = read(files, environ)
     override(document, environ, TOP_KEYS)
     draft = Draft(document, catalog, environ, Effective(document))
-    top, state_directory, timezone = compile_top(draft)
+    top, state_directory, socket, timezone = compile_top(draft)
     for step in (compile_vocabulary, compile_locations, compile_templates, compile_enterprises):
         step(draft)
     sources, platforms = compile_sources(draft), compile_platforms(draft)
@@ -70,6 +70,9 @@ def load(files: Sequence[Path] | None, catalog: Catalog, environ: Mapping[str, s
     return Settings(
         state_directory=state_directory,
         timezone=timezone,
+        socket=socket,
+        operators=top.control.operators,
+        readers=top.control.readers,
         plugins=top.plugins,
         vocabulary=draft.vocabulary,
         locations=draft.locations,

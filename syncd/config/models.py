@@ -115,14 +115,23 @@ class KeepTable(Table):
     values: DurationOrNever = timedelta(days=400)
 
 
+class ControlTable(Table):
+    """``control``: the groups whose members may ask the running service, to change something or to look."""
+
+    operators: Texts = ("syncd-admin",)
+    readers: Texts = ()
+
+
 class TopTable(Table):
-    """The keys that stand before the first table, and ``keep``."""
+    """The keys that stand before the first table, ``keep`` and ``control``."""
 
     state_directory: Text = "/var/lib/syncd"
     timezone: Text = "UTC"
     plugins: Texts = ()
     departments: Texts = ()
     keep: KeepTable = KeepTable()
+    socket: Text | None = None
+    control: ControlTable = ControlTable()
     purge_after: DurationOrNever = timedelta(days=90)
 
 

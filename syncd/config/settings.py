@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from ..guard import Limits
 from ..mapping import AttributeMapping
 from ..model import VOCABULARY, Role, Template, Vocabulary
+from ..places import SOCKET
 from ..planning import Terms
 from ..schedules import Timetable
 from ..validation import Check
@@ -82,6 +83,11 @@ class Settings:
 
     state_directory: Path
     timezone: ZoneInfo
+    socket: Path = SOCKET
+    operators: tuple[str, ...] = ("syncd-admin",)
+    readers: tuple[str, ...] = ()
+    """The groups whose members may have the service do something, and those that may only look."""
+
     plugins: tuple[str, ...] = ()
     vocabulary: Vocabulary = VOCABULARY
     locations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
