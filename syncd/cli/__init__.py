@@ -45,6 +45,7 @@ VERBS = {
     "plugins": ("syncd.cli.plugins", "List the plugins, or begin a new one."),
     "config": ("syncd.cli.config", "Show the configuration in force."),
     "db": ("syncd.cli.db", "Back up, check, restore and prune the database."),
+    "completion": ("syncd.cli.shells", "Print the script that completes syncd in a shell."),
     "demo": ("syncd.cli.demo", "See all of it at work, in a folder of its own."),
 }
 """Verb -> the module that holds it, under the verb's own name, and its short help."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option("--disabled", is_flag=True, help="Only those that are disabled.")
 @click.option("--deleted", is_flag=True, help="Only those that are deleted, and not yet forgotten.")
-@click.option("--limit", type=click.IntRange(min=1), help="How many, at most. Default: all.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="How many, at most. Default: all.")
 @click.option("--after", type=int, default=0, help="Only those with a higher number.")
 @json_option
 @click.pass_context

@@ -30,7 +30,14 @@ STATES = ("reading", "planned", "held", "applying", "ended", "failed", "supersed
 @click.argument("run", type=int, required=False, shell_complete=run_numbers)
 @click.option("--connection", metavar="SOURCE", shell_complete=source_names, help="Only runs of this source.")
 @click.option("--state", type=click.Choice(STATES), help="Only runs in this state.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, at most.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="How many, at most.",
+)
 @all_option("All of them, however many.")
 @json_option
 @click.pass_context
