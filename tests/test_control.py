@@ -335,10 +335,9 @@ class TestBounds:
             assert b"" == connection.recv(100)
 
     def test_a_call_that_is_too_long_is_the_end_before_it_is_whole(self, door):
-        with closing(door.connect()) as connection:
-            with pytest.raises(OSError):
-                for _ in range(100):
-                    connection.sendall(b"x" * 65536)
+        with closing(door.connect()) as connection, pytest.raises(OSError):
+            for _ in range(100):
+                connection.sendall(b"x" * 65536)
         assert [{"parameters": {"status": {"state": "idle"}}}] == door.ask("org.syncd.Status")
 
     def test_a_call_of_the_greatest_length_is_answered(self, door):

@@ -9,8 +9,8 @@ import time
 
 import control_world
 import pytest
-from click.testing import CliRunner
 from cli_world import PROGRAM, environment
+from click.testing import CliRunner
 from test_cli import LEAVES
 from test_cli_terminal import ESCAPES, Terminal
 
@@ -24,6 +24,7 @@ served = control_world.served
 
 HERE = {
     "init", "check", "demo", "plugins list", "plugins new", "config show", "db backup", "db restore",
+    "completion", "daemon",
 }  # fmt: skip
 """Verbs that are always done where they are typed."""
 

@@ -10,7 +10,8 @@ from companies import PHONEBOOK, TWO_SOURCES, Company
 
 from syncd import Unavailable
 from syncd.pipeline import people
-from syncd.pipeline.line import apply_run, approve
+from syncd.pipeline.approving import approve
+from syncd.pipeline.line import apply_run
 from syncd.store.database import open_database
 
 PAGE = (Path(__file__).parent.parent / "docs" / "database.md").read_text("utf-8")

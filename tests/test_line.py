@@ -14,8 +14,8 @@ from syncd.errors import ConnectorError, CursorExpired, PluginError, SyncdError,
 from syncd.guard import Limit, Limits, Summary, review
 from syncd.model import Checkpoint, Entry, Objection, Present, Problem, Removed
 from syncd.pipeline import people, queue
+from syncd.pipeline.approving import approve
 from syncd.pipeline.explaining import explain
-from syncd.pipeline.line import approve
 from syncd.pipeline.undoing import plan_undo
 from syncd.pipeline.unlinking import unlink
 from syncd.store import applying

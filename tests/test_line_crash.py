@@ -16,7 +16,8 @@ from line_world import AT_ONCE, PLAIN, Site, check_books, quiet  # noqa: F401
 
 from syncd.errors import StoreError
 from syncd.pipeline import people, queue
-from syncd.pipeline.line import approve, resume
+from syncd.pipeline.approving import approve
+from syncd.pipeline.line import resume
 from syncd.pipeline.undoing import plan_undo
 from syncd.store import applying
 

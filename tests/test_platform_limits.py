@@ -16,7 +16,8 @@ from samples import role
 
 from syncd import Field, Unavailable
 from syncd.pipeline import people, queue
-from syncd.pipeline.line import apply_run, approve
+from syncd.pipeline.approving import approve
+from syncd.pipeline.line import apply_run
 from syncd.pipeline.policy import plan_policy, settle_policy
 from syncd.pipeline.retiring import retire
 from syncd.pipeline.undoing import plan_undo

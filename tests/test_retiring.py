@@ -5,7 +5,8 @@ from companies import NO_LONGER, ONE_SOURCE, PHONEBOOK, TWO_SOURCES, Company
 
 from syncd import SyncdError
 from syncd.pipeline import people, queue
-from syncd.pipeline.line import apply_run, approve
+from syncd.pipeline.approving import approve
+from syncd.pipeline.line import apply_run
 from syncd.pipeline.retiring import erase, retire
 from syncd.pipeline.undoing import plan_undo
 from syncd.store.database import faults_of

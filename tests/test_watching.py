@@ -239,7 +239,9 @@ class TestPlatforms:
         (lane,) = lanes_of(site.here)
         if error is not None:
             spoil(lane.platform, error)
-        distribute(site.database, [lane], clock=site.here.clock, log=Silent(), stopping=site.here.stopping)
+        distribute(
+            site.database, [lane], clock=site.here.clock, log=Silent(), stopping=site.here.stopping.is_set
+        )
         return lane
 
     def platform(self, site, *lanes):

@@ -78,7 +78,8 @@ class Show:
         print_plan(self.here, plan_document(self.here, run, most=most))
 
     def _approve(self, run: Run) -> None:
-        from ..pipeline.line import apply_run, approve
+        from ..pipeline.approving import approve
+        from ..pipeline.line import apply_run
 
         write()
         write(

@@ -31,8 +31,9 @@ def settle(
 
     Agreement is asked for where objections are set aside, and with the question ``ask`` in any case.
     """
+    from ..pipeline.approving import approve
     from ..pipeline.delivering import finish
-    from ..pipeline.line import apply_run, approve
+    from ..pipeline.line import apply_run
 
     held = [one for one in run.objections if one.scope == "run"]
     again = [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..schedules import MODES, OFF
 from .options import examples, json_option
 from .output import age, age_text, heading, shown, table, when, write, write_json
 from .session import Session, session_of
@@ -58,7 +59,7 @@ def by_itself(here: Installation) -> list[str]:
     return [
         name
         for name, settings in here.settings.sources.items()
-        if any(text != "off" for text in settings.schedule.values())
+        if any(settings.schedule.of(mode) != OFF for mode in MODES)
     ]
 
 

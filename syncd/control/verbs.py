@@ -11,7 +11,9 @@ GROUPS = {"accounts": "list", "db": "", "deliveries": "list", "queue": "list"}
 """Verb that has others below it -> the one that is meant where none is named."""
 
 LEVELS = {
-    **dict.fromkeys(["runs", "explain", "verify", "accounts list", "accounts show"], LOOK),
+    **dict.fromkeys(
+        ["status", "health", "schedule", "runs", "explain", "verify", "accounts list", "accounts show"], LOOK
+    ),
     **dict.fromkeys(["deliveries list", "queue list", "queue show", "db verify"], LOOK),
     **dict.fromkeys(["preview", "sync", "apply", "undo", "retire", "deliveries retry", "db prune"], CHANGE),
     **dict.fromkeys(["queue release", "queue edit", "queue retry"], CHANGE),

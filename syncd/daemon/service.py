@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from datetime import datetime
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any
 
 import schedule
 
 from ..errors import PluginError, SyncdError
-from ..lock import Lock
+from ..lock import Lock as Ownership
 from ..logs import get_log
 from ..notify import Notify
 from ..pipeline import scheduling
@@ -75,6 +75,7 @@ class Service:
         self._clock = schedule.Scheduler()
         self._caught: list[int] = []
         self._taken_up = False
+        self._reloading = Lock()
         self._stuck: list[str] = []
         self._since = clock()
 
@@ -84,7 +85,7 @@ class Service:
         Raises Busy while another process is the owner.
         """
         with ExitStack() as opened:
-            opened.enter_context(Lock(self.site.current.settings.state_directory, "daemon"))
+            opened.enter_context(Ownership(self.site.current.settings.state_directory, "daemon"))
             wake = opened.enter_context(_signals(self._caught))
             database = opened.enter_context(closing(self.site.open()))
             database.conn.execute("PRAGMA busy_timeout = 5000")  # a tick that fails comes again in a minute
@@ -98,6 +99,7 @@ class Service:
             self._tick(database)
             self.notify.ready(self._status())
             code = self._keep_going(wake, database)
+            self._stop()
             sides.close()
             self._end()
             log.info("service_ended")
@@ -197,7 +199,11 @@ class Service:
     # Reload and end
 
     def reload(self) -> str | None:
-        """Load the configuration anew, whole, or keep the old one and return why."""
+        """Load the configuration anew, whole, or keep the old one and return why. From any thread."""
+        with self._reloading:
+            return self._reload()
+
+    def _reload(self) -> str | None:
         self.notify.reloading()
         try:
             fresh = load(self.site.files, self._state_directory, self.site.environ)
@@ -214,13 +220,17 @@ class Service:
         self.notify.ready(self._status())
         return None
 
-    def _end(self) -> None:
-        """Let every thread finish what it has in hand, for a while; what is left is taken up at the next start."""
+    def _stop(self) -> None:
+        """Let nothing new begin."""
         self.notify.stopping("finishing what is in hand")
+        self.notify.extend(2 * DRAIN)
         self.site.stopping.set()
         self.courier.wake()
         for line in self.lines.values():
             line.end()
+
+    def _end(self) -> None:
+        """Let every thread finish what it has in hand, for a while; what is left is taken up at the next start."""
         begun = time.monotonic()
         while any(thread.is_alive() for thread in self._threads()):
             # Of a read that is cut off nothing is used, so nobody waits long for a server that does not answer.

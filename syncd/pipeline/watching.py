@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ..config.settings import SourceSettings
+from ..schedules import MODES as SCHEDULED
 from ..schedules import Schedule, parse
 from ..store import watching as store
 from ..store.remotes import time_of
@@ -205,8 +206,8 @@ def _late(
     last = {"full": read.get("full"), "incremental": max(read.values(), default=None)}
     return tuple(
         mode
-        for mode, text in sorted(settings.schedule.items())
-        if overdue(text, time_of(last[mode]), now, since)
+        for mode in SCHEDULED
+        if overdue(str(settings.schedule.of(mode)), time_of(last[mode]), now, since)
     )
 
 
