@@ -29,7 +29,7 @@ def scans(site: Site, statements: set[str], tables: tuple[str, ...] = GROWING) -
         if not names or not re.match(r"\s*(SELECT|UPDATE|DELETE|INSERT|WITH)", statement):
             continue
         plan = site.database.conn.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
-        if any(re.fullmatch(rf"SCAN ({'|'.join(names)})", detail) for *_, detail in plan):
+        if any(re.fullmatch(rf"SCAN ({'|'.join(names)})( USING .*)?", detail) for *_, detail in plan):
             bad.add(re.sub(r"\s+", " ", statement))
     return bad
 
