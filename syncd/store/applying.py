@@ -46,7 +46,7 @@ def apply(
     if run.state not in ("planned", "applying") and not (run.state == "held" and run.approved):
         raise SyncdError(f"run {run.id} is {run.state} and cannot be applied")
     conn = database.conn
-    with database.transaction():
+    with database.hurried(), database.transaction():
         conn.execute("UPDATE runs SET state = 'applying' WHERE id = ?", (run.id,))
     if not _just_planned(conn, run):
         _detain_outdated(database, run, sources, clock())

@@ -137,8 +137,8 @@ def begin(
     why: str | None = None,
     undoes: int | None = None,
 ) -> int:
-    """Start a run and return its number."""
-    with database.transaction() as conn:
+    """Start a run and return its number; it is durable when something is planned."""
+    with database.hurried(), database.transaction() as conn:
         cursor = conn.execute(
             "INSERT INTO runs (connection, enterprise, kind, mode, state, actor, started_at, why, undoes)"
             " VALUES (?,?,?,?,'reading',?,?,?,?)",
@@ -149,7 +149,7 @@ def begin(
 
 def read_as(database: Database, run: int, mode: str, why: str | None = None) -> None:
     """Begin the reading of a run, in full or incrementally, from nothing; ``why`` it is full."""
-    with database.transaction() as conn:
+    with database.hurried(), database.transaction() as conn:
         conn.execute("DELETE FROM operations WHERE run = ?", (run,))
         conn.execute("DELETE FROM problems WHERE run = ?", (run,))
         conn.execute("UPDATE runs SET mode = ?, why = ? WHERE id = ?", (mode, why, run))
