@@ -27,7 +27,7 @@ _SECRET = frozenset({"password", "pin", "login_code"})
 class Strict(BaseModel):
     """How options behave: unknown names are errors, and errors do not repeat what was written."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class Column(Strict):

@@ -29,7 +29,7 @@ _DISABLED = ("0", "false", "no", "n", "off", "disabled", "inactive")
 class FileOptions(BaseModel):
     """What both sources are told."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     path: str = Field(description="the file, as an absolute path; never a symbolic link")
     complete: Literal["stable", "trailer", "sidecar"] = Field(

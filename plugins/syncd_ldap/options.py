@@ -63,7 +63,7 @@ AttributeName: TypeAlias = Annotated[str, AfterValidator(_attribute)]
 class Bind(BaseModel):
     """Who asks."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     mechanism: Literal["simple", "gssapi"] = Field(
         default="simple",
@@ -109,7 +109,7 @@ class Bind(BaseModel):
 class ServerOptions(BaseModel):
     """Which servers are spoken to, and how; the same for source and platform."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     url: list[Annotated[str, AfterValidator(_url)]] = Field(
         min_length=1,
@@ -150,7 +150,7 @@ class ServerOptions(BaseModel):
 class Groups(BaseModel):
     """The groups that say themselves who is in them."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     base: list[DistinguishedName] = Field(
         min_length=1, description="where groups are, as distinguished names"

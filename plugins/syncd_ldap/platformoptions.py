@@ -35,7 +35,7 @@ kind ADS_UF_NORMAL_ACCOUNT; the permanent lock of draft-behera-ldap-password-pol
 class Strict(BaseModel):
     """How options behave: unknown names are errors, and errors do not repeat what was written."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class Written(Strict):

@@ -20,9 +20,14 @@ from . import words
 
 
 class Table(BaseModel):
-    """Unknown keys are errors, nothing is converted, and no error repeats what was written."""
+    """Unknown keys are errors, nothing is converted, and no error repeats what was written.
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    The validator of a table is made when one is first read: most configurations have few kinds of them.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True
+    )
 
 
 def _or_word(word: str, parse: Callable[[object], Any]) -> Callable[[object], Any]:
@@ -129,9 +134,9 @@ class TopTable(Table):
     timezone: Text = "UTC"
     plugins: Texts = ()
     departments: Texts = ()
-    keep: KeepTable = KeepTable()
+    keep: KeepTable = Field(default={}, validate_default=True)
     socket: Text | None = None
-    control: ControlTable = ControlTable()
+    control: ControlTable = Field(default={}, validate_default=True)
     purge_after: DurationOrNever = timedelta(days=90)
 
 
@@ -150,9 +155,9 @@ class TemplateTable(Table):
 
     services: Texts | None = None
     feature_profile: Annotated[str, BeforeValidator(_profile)] | None = None
-    defaults: dict[str, AnyValue] = Field(default_factory=dict)
+    defaults: dict[str, AnyValue] = Field(default={})
     wins: Texts = ()
-    allocate: dict[str, Range] = Field(default_factory=dict)
+    allocate: dict[str, Range] = Field(default={})
 
 
 class RoleTable(Table):
@@ -173,7 +178,7 @@ class RowTable(Table):
     """One row of a map that is more than a copy."""
 
     from_: Annotated[TextOrTexts, Field(alias="from")] = ()
-    via: list[Text] = Field(default_factory=list)
+    via: list[Text] = Field(default=[])
     policy: Literal["always", "create-only", "detain"] = "always"
     default: AnyValue | None = None
     constant: AnyValue | None = None
@@ -237,9 +242,9 @@ class UpdateLimitTable(Table):
 class PlatformLimitsTable(Table):
     """``limits`` of a platform."""
 
-    remove: Annotated[RemoveLimitTable, BeforeValidator(_limit)] = RemoveLimitTable()
-    add: Annotated[AddLimitTable, BeforeValidator(_limit)] = AddLimitTable()
-    update: Annotated[UpdateLimitTable, BeforeValidator(_limit)] = UpdateLimitTable()
+    remove: Annotated[RemoveLimitTable, BeforeValidator(_limit)] = Field(default={}, validate_default=True)
+    add: Annotated[AddLimitTable, BeforeValidator(_limit)] = Field(default={}, validate_default=True)
+    update: Annotated[UpdateLimitTable, BeforeValidator(_limit)] = Field(default={}, validate_default=True)
 
 
 class LimitsTable(PlatformLimitsTable):
@@ -261,11 +266,11 @@ class SourceTable(Table):
     owns: bool = True
     kind: Literal["user", "contact"] = "user"
     role: Text | None = None
-    schedule: ScheduleTable = ScheduleTable()
-    leavers: LeaversTable = LeaversTable()
-    limits: LimitsTable = LimitsTable()
-    rules: dict[str, RuleTable] = Field(default_factory=dict)
-    map: dict[str, Any] = Field(default_factory=dict)
+    schedule: ScheduleTable = Field(default={}, validate_default=True)
+    leavers: LeaversTable = Field(default={}, validate_default=True)
+    limits: LimitsTable = Field(default={}, validate_default=True)
+    rules: dict[str, RuleTable] = Field(default={})
+    map: dict[str, Any] = Field(default={})
     formerly: Text | None = None
 
 
@@ -274,7 +279,7 @@ class PlatformTable(Table):
 
     type: Text | None = None
     enterprises: Texts | None = None
-    accept: dict[str, TextOrTexts] = Field(default_factory=dict)
-    limits: PlatformLimitsTable = PlatformLimitsTable()
-    map: dict[str, Any] = Field(default_factory=dict)
+    accept: dict[str, TextOrTexts] = Field(default={})
+    limits: PlatformLimitsTable = Field(default={}, validate_default=True)
+    map: dict[str, Any] = Field(default={})
     formerly: Text | None = None
