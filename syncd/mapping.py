@@ -244,8 +244,11 @@ def _fitting(rule: Rule, limit: int, texts: tuple[str, ...], notes: _Notes) -> l
     return kept
 
 
-ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""A character outside the production Char of XML 1.0 (section 2.2). All that is printable is inside."""
+ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""A character outside the production Char of XML 1.0 (section 2.2). All that is printable is inside.
+
+Told by what is outside: compiling the ranges that are inside takes ten times as long.
+"""
 
 
 def _illegal(rule: Rule, place: str) -> Fault:
