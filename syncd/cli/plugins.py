@@ -35,7 +35,7 @@ def list_(ctx: click.Context, /, *, as_json: bool) -> None:
     """
     rows = session_of(ctx).plugins.table()
     if as_json:
-        write_json({"plugins": [{name: getattr(row, name) for name in row.__slots__} for row in rows]})
+        write_json({"plugins": [row._asdict() for row in rows]})
         return
     table(
         ("plugin", "distribution", "version", "state", "offers"),

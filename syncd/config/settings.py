@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from ..guard import Limits
@@ -18,8 +18,7 @@ from ..schedules import Timetable
 from ..validation import Check
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a value was written: a file and a line, an environment variable, or nowhere (a default)."""
 
     file: str
@@ -48,8 +47,7 @@ class SourceSettings:
     formerly: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlatformSettings:
+class PlatformSettings(NamedTuple):
     """One configured platform.
 
     ``accept`` maps attributes to the values that are let in; ``mapping`` makes its fields from account
@@ -66,8 +64,7 @@ class PlatformSettings:
     formerly: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnterpriseSettings:
+class EnterpriseSettings(NamedTuple):
     """One tenant: the scope in which keys are unique."""
 
     name: str

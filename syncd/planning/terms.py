@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leavers:
+class Leavers(NamedTuple):
     """What becomes of people who left, by the way they left: ``disable``, ``delete`` or ``keep``.
 
     ``disabled``: the source disabled them. ``removed``: the source proved them gone. ``missing``: absent
@@ -23,8 +22,7 @@ class Leavers:
     delete_after: timedelta | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(NamedTuple):
     """What a connection may do with accounts, and who has to agree.
 
     ``operations``: ``add``, ``update``, ``remove``. ``detain``: ``never``, ``first-run`` or ``always``.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distributions, version
-from typing import Any
+from typing import Any, NamedTuple
 
 GROUP = "syncd"
 """The entry point group; each entry point is one plugin, its name is what ``plugins = [...]`` lists."""
@@ -15,8 +14,7 @@ OWN = "syncd"
 """The distribution whose plugins may always load."""
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
+class Installed(NamedTuple):
     """One entry point, and the distribution that brought it. Nothing of it has been imported."""
 
     name: str

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import pluggy
 
@@ -37,8 +37,7 @@ TransformFactory: TypeAlias = Callable[[str | None], Transform]
 RuleFactory: TypeAlias = Callable[[str | None], Test]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One line of ``syncd plugins``.
 
     ``state`` is ``loaded``, ``failed``, ``unavailable`` (its library is missing) or ``installed`` (not
@@ -54,8 +53,7 @@ class Row:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plugins:
+class Plugins(NamedTuple):
     """What the loaded plugins provide, by the words that the configuration uses."""
 
     sources: dict[str, type[Source]]

@@ -7,9 +7,9 @@ the source has no influence on any of them.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from typing import NamedTuple
 
 from ..model import Fault, Operation, Problem
 from ..planning import Leavers, Terms, departure, encode, final_deletion, is_protected, parting
@@ -21,8 +21,7 @@ from .staging import Staging, stamp
 CHUNK = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """What settling found out; the plan itself stands in the operations."""
 
     plan_hash: str

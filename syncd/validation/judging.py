@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..connector import Field
 from ..model import Fault, Value
 from .rules import Test, pattern
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(NamedTuple):
     """What one attribute of a finished record must satisfy."""
 
     attribute: str

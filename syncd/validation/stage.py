@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..connector import Field
 from ..model import Completed, Fault, Value
 from .judging import Check, fits, judge
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(NamedTuple):
     """What one platform demands of the accounts that it serves.
 
     ``serves`` says of (kind, values) whether it does; ``fields_of`` makes its fields from the values, and
@@ -24,8 +23,7 @@ class Demand:
     fields_of: Callable[[Mapping[str, Value]], dict[str, Value]]
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(NamedTuple):
     """The locations and departments that are configured; an empty set lets everything in."""
 
     locations: frozenset[str] = frozenset()
