@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 
 from .model import Objection
 
@@ -137,12 +136,18 @@ def _objections(plan: Summary, limits: Limits) -> Iterator[Objection]:
         yield from _changes("update", plan.updates, plan.linked, plan.updated_today, limits.update)
 
 
+def _median(sizes: Sequence[int]) -> float:
+    """Return the median; importing ``statistics`` takes longer than a small plan does."""
+    ordered = sorted(sizes)
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+
+
 def _source(plan: Summary, limits: Limits) -> Iterator[Objection]:
     if plan.size == 0 and plan.linked:
         message = f"the source is empty, and {plan.linked} accounts come from it"
         yield Objection("source-empty", "run", message)
     elif plan.size is not None and plan.sizes and limits.shrink is not None:
-        usual = median(plan.sizes[-5:])
+        usual = _median(plan.sizes[-5:])
         least = usual * (100 - limits.shrink) / 100
         if plan.size < least and usual - plan.size > FEW_REMOVALS:
             message = (

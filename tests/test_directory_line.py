@@ -222,3 +222,33 @@ def test_killed_at_any_moment_the_next_sync_is_whole(
     process.wait()
     mended(installation)
     assert "0 applied" in installation.syncd("sync", "hq").stdout
+
+
+NEEDLESS = {
+    "asyncio", "click.shell_completion", "concurrent.futures", "difflib", "gssapi", "multiprocessing", "phonenumbers",
+    "pydantic.networks", "rich", "schedule", "sqlite_utils", "statistics", "structlog", "syncd.distribution",
+    "syncd.store.schema", "syncd_bulk", "syncd_ldap.checking", "syncd_ldap.writing",
+}  # fmt: skip
+"""What takes long to import and has no part in reading what has changed."""
+
+
+@pytest.mark.parametrize("changed", [0, 1])
+def test_an_incremental_sync_imports_nothing_that_it_does_not_need(
+    tmp_path: Path, start_slapd: StartSlapd, authority: Authority, certificate: Certificate, changed: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    server = start_slapd(people(3), session_log=100, tls=certificate)
+    installation = Installation(tmp_path, server.ldaps_url, authority.path)
+    assert 0 == installation.syncd("sync", "hq").returncode
+    if changed:
+        server.modify(f"dn: uid=u1,{PEOPLE}\nchangetype: modify\nreplace: sn\nsn: Changed\n")
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    again = installation.syncd("sync", "hq")
+    imported = {
+        line.rpartition("|")[2].strip() for line in again.stderr.splitlines() if "import time:" in line
+    }
+
+    assert 0 == again.returncode, again.stderr
+    assert f"changes of {changed} " in again.stdout
+    assert {"ldap3", "pydantic", "syncd.pipeline.line"} <= imported
+    assert set() == NEEDLESS & imported

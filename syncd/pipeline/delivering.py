@@ -36,8 +36,6 @@ def lanes_of(here: Installation, names: Iterable[str] = ()) -> list[Lane]:
     Keep them as long as the configuration lasts: a platform's health lives with its lane. Never touches
     the network. Raises SyncdError for a platform that is not configured.
     """
-    from ..distribution import Lane
-
     wanted = list(dict.fromkeys(names)) or list(here.settings.platforms)
     unknown = [name for name in wanted if name not in here.settings.platforms]
     if unknown:
@@ -45,6 +43,10 @@ def lanes_of(here: Installation, names: Iterable[str] = ()) -> list[Lane]:
         raise SyncdError(
             f"there is no platform {', '.join(unknown)} in the configuration; configured are: {known}"
         )
+    if not wanted:
+        return []
+    from ..distribution import Lane
+
     lanes = []
     for name in wanted:
         settings = here.settings.platforms[name]
@@ -78,13 +80,16 @@ def deliver(
     nothing new begins after ``deadline``. It gives way to whoever waits
     to change accounts: what is left is then said to be ``stopping``.
     """
-    from ..distribution import distribute
     from .policy import unsettled
 
     if here.courier is not None and lanes is None:
         return here.courier(beat)
     closed = set(unsettled(here))
     ready = [lane for lane in (lanes_of(here) if lanes is None else lanes) if lane.name not in closed]
+    if not ready:
+        return {}
+    from ..distribution import distribute
+
     with here.alone(ACCOUNTS, "deliveries to platforms"):
         return distribute(
             here.database,

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config.settings import PlatformSettings
-from ..distribution.lanes import Lane
-from ..distribution.steps import step_of
 from ..guard import Limits, Summary, review
 from ..logs import bound
 from ..model import Objection, Operation
@@ -22,7 +20,6 @@ from ..planning import encode, operation
 from ..store import policies, runs
 from ..store.contesting import ONE_MORE
 from ..store.effects import effect_of
-from ..store.remotes import Due
 from ..store.runs import Run
 from ..store.settling import settle_asked
 from ..store.staging import FLUSH, Staging
@@ -30,6 +27,9 @@ from ..store.summary import PlanView
 from .delivering import lanes_of
 from .installation import Installation, platform_of, service_of
 from .line import apply_run, report_plan
+
+if TYPE_CHECKING:
+    from ..distribution import Lane
 
 CHUNK = 1000
 """How many accounts are looked at together."""
@@ -178,6 +178,9 @@ def _operations(
     here: Installation, enterprise: str, lanes: list[Lane], effects: Effects
 ) -> Iterator[Operation]:
     """Yield an operation for each account and platform where something changes, counting the effects."""
+    from ..distribution.steps import step_of
+    from ..store.remotes import Due
+
     for account, kind, attributes, disabled_by, revision, remotes in _accounts(here, enterprise):
         for lane in lanes:
             state, remote_id, delivered = remotes.get(lane.name, (None, None, None))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator
-from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 import pluggy
@@ -54,6 +53,8 @@ def collect(manager: pluggy.PluginManager, name: str, origin: str) -> Offer:
 
 def closest(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'ldap'?`` if one of ``known`` is like ``word``, else nothing."""
+    from difflib import get_close_matches
+
     like = get_close_matches(word, sorted(known), n=1, cutoff=0.6)
     return f"; did you mean {like[0]!r}?" if like else ""
 
