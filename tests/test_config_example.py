@@ -48,7 +48,8 @@ def example(tmp_path):
 
 def with_everything(path):
     """Turn every setting on that stands there as a comment."""
-    path.write_text(re.sub(r"^#(?=\S)", "", path.read_text("utf-8"), flags=re.MULTILINE), "utf-8")
+    text = re.sub(r"^#(?=\S)", "", path.read_text("utf-8"), flags=re.MULTILINE)
+    path.write_text(text.replace('sources = ["hq"]', 'sources = ["hq", "phones"]'), "utf-8")
     return path
 
 
@@ -65,6 +66,21 @@ def test_every_setting_of_the_example_can_be_used_at_once(example):
     assert "employee" == found.sources["hq"].default_role
     assert "badge" in found.vocabulary
     assert "phone-list" == found.platforms["phonebook"].formerly
+    assert [(0, True), (1, False)] == [(one.precedence, one.terms.owns) for one in found.sources.values()]
+
+
+def test_the_documented_sources_for_one_person_can_be_loaded(tmp_path):
+    section = REFERENCE.read_text("utf-8").partition("## Several sources for one person")[2]
+    path = tmp_path / "syncd.toml"
+    path.write_text(section.partition("```toml")[2].partition("```")[0], "utf-8")
+    path.chmod(0o600)
+    found = load([path], CATALOG, {}).sources
+
+    assert [("hr", True), ("phones", False)] == [(name, one.terms.owns) for name, one in found.items()]
+    rows = {name: {rule.attribute for rule in one.mapping.rules} for name, one in found.items()}
+    assert {"login", "email", "phone"} == rows["phones"]
+    assert {"login", "last_name", "company"} <= rows["hr"]
+    assert "phone" not in rows["hr"]
 
 
 def test_what_the_example_calls_a_default_is_one(example):
