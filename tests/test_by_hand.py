@@ -108,3 +108,17 @@ def test_what_is_set_by_hand_to_what_the_source_says_is_told_as_that(staffed):
     told = staffed.out("accounts", "edit", "grace", "first_name=Grace")
 
     assert "only what is set by hand changes; the account says the same" in told
+
+
+def test_who_is_looked_for_and_is_no_account_yet_is_told_where_to_be_found(staffed):
+    staffed.change(n4=("other", "Another", "Grace", "no address"))
+    staffed.out("sync", "hr")
+    (waits,) = staffed.json("queue", "list")["operations"]
+
+    for text in ("Other", waits["anchor"]):
+        assert (
+            f"waits in the queue: syncd queue show {waits['operation']}\n"
+            in staffed.run("explain", text).output
+        )
+    edited = staffed.run("accounts", "edit", "nobody", "fax=1").output
+    assert "no account with the id or key 'nobody'; see syncd accounts list" in edited

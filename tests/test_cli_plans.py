@@ -72,7 +72,7 @@ run 4 of hr, full read: 4 entries, 1 unchanged
      5  update   Grace Hopper (grace)  account 2  [2]
           email:     grace@acme.example -> not an address
           last_name: Hopper -> Brewster
-          ! failed: email: email is not an e-mail address: it needs exactly one @ (invalid)
+          ! failed: email is not an e-mail address: it needs exactly one @ (invalid)
 
      6  add      Joan Clarke (joan)  [4]
           company:    Acme
@@ -455,7 +455,7 @@ operation 5
   run            4
   since          2026-01-06 09:00
 reasons
-  failed: email: email is not an e-mail address: it needs exactly one @ (invalid)
+  failed: email is not an e-mail address: it needs exactly one @ (invalid)
 changes
   email:     grace@acme.example -> not an address
   last_name: Hopper -> Brewster

@@ -206,3 +206,20 @@ def test_a_removal_that_was_discarded_says_nothing_of_values():
 
     assert [("disable", None)] == says(site, account)
     assert [("hq", "P001", "P001", True)] == voices(site, account, "last_name")
+
+
+def test_what_disabled_an_account_and_enabled_it_again_is_told(undone):
+    """Of somebody who was never anything but active, nothing is told of that."""
+    undone.out("accounts", "disable", "grace")
+    disabled = undone.out("explain", "grace").splitlines()[:2]
+    undone.out("accounts", "enable", "grace")
+
+    assert [
+        "account 2: Grace Hopper (grace), disabled (local)",
+        "  disabled (local)   (operation 11 of run 7, 2026-01-06 09:00)",
+    ] == disabled
+    assert "\n  active   (operation 12 of run 8, " in undone.out("explain", "grace")
+    assert {"operation": 12, "run": 8} == {
+        name: undone.json("explain", "grace")["state"][name] for name in ("operation", "run")
+    }
+    assert undone.json("explain", "ada")["state"] is None

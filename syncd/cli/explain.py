@@ -51,7 +51,7 @@ def explain(ctx: click.Context, /, *, account: str, attribute: str | None, as_js
 
 def _document(here: Installation, number: int, attribute: str | None) -> dict[str, Any]:
     from ..pipeline.explaining import explain as explain_account
-    from ..pipeline.explaining import kept_away
+    from ..pipeline.explaining import kept_away, state_set_by
 
     explained = explain_account(here, number)
     if attribute is not None:
@@ -70,6 +70,7 @@ def _document(here: Installation, number: int, attribute: str | None) -> dict[st
         "kind": row[1],
         "disabled_by": row[2].split(",") if row[2] else [],
         "deleted_at": row[3],
+        "state": state_set_by(here, number),
         "attributes": [_explained(here, one) for one in explained],
         "links": links_of(here, number),
         "open": _open(here, number),
@@ -130,8 +131,9 @@ def _decisions(here: Installation, number: int) -> list[dict[str, Any]]:
 
 
 def _print(here: Installation, document: dict[str, Any], *, whole: bool) -> None:
-    zone = here.settings.timezone
     heading(f"account {document['account']}: {document['who'] or 'without a name'}, {state_of(document)}")
+    if document["state"] is not None:
+        write(f"  {state_of(document)}{_since(here, document['state'])}")
     for one in document["attributes"]:
         _print_attribute(here, one)
     told = {layer["decision"] for one in document["attributes"] for layer in one["layers"]}
@@ -149,20 +151,21 @@ def _print(here: Installation, document: dict[str, Any], *, whole: bool) -> None
         heading("waits")
     for operation in document["open"]:
         print_operation(operation)
-    if document["decisions"]:
-        heading("decisions")
-    for one in document["decisions"]:
-        ended = ", ended" if one["ended_at"] else ""
-        why = f": {shown(one['why'])}" if one["why"] else ""
-        write(f"  {one['verb']} by {one['who']}, {when(one['at'], zone)}{ended}{why}")
+    _print_decisions(here, document["decisions"])
     print_remotes(document["platforms"])
 
 
+def _print_decisions(here: Installation, decisions: list[dict[str, Any]]) -> None:
+    if decisions:
+        heading("decisions")
+    for one in decisions:
+        ended = ", ended" if one["ended_at"] else ""
+        why = f": {shown(one['why'])}" if one["why"] else ""
+        write(f"  {one['verb']} by {one['who']}, {when(one['at'], here.settings.timezone)}{ended}{why}")
+
+
 def _print_attribute(here: Installation, one: dict[str, Any]) -> None:
-    zone = here.settings.timezone
-    since = ""
-    if one["operation"] is not None:
-        since = f"   (operation {one['operation']} of run {one['run']}, {when(one['at'], zone)})"
+    since = _since(here, one) if one["operation"] is not None else ""
     write(f"  {one['attribute']}: {shown(one['value'])}{since}")
     for layer in one["layers"]:
         mark = "*" if layer["won"] else " "
@@ -174,6 +177,11 @@ def _print_attribute(here: Installation, one: dict[str, Any]) -> None:
             write(
                 f"      {layer['layer']} says {shown(layer['says'])}, edited in operation {layer['edited']}"
             )
+
+
+def _since(here: Installation, one: dict[str, Any]) -> str:
+    at = when(one["at"], here.settings.timezone)
+    return f"   (operation {one['operation']} of run {one['run']}, {at})"
 
 
 def _print_kept_away(here: Installation, one: dict[str, Any]) -> None:

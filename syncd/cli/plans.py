@@ -69,7 +69,7 @@ def print_operation(one: Mapping[str, Any]) -> None:
     if not one["changes"]:
         write(f"{' ' * 10}{_without_changes(one)}")
     for reason in one["reasons"]:
-        write(click.style(f"{' ' * 10}! {_reason(reason)}", fg="red"))
+        write(click.style(f"{' ' * 10}! {reason_text(reason)}", fg="red"))
     for warning in one["warnings"]:
         write(click.style(f"{' ' * 10}! {warning_text(warning)}", fg="yellow"))
     if one["state"] == "waiting":
@@ -95,14 +95,20 @@ _ON_LINKS = {
 }
 
 
-def _reason(reason: Mapping[str, Any]) -> str:
-    about = f"{reason['attribute']}: " if reason["attribute"] else ""
-    return f"{reason['state']}: {about}{shown(reason['message'])} ({reason['code']})"
+def reason_text(reason: Mapping[str, Any]) -> str:
+    """Return why an operation is held, on one line."""
+    return f"{reason['state']}: {_about(reason)} ({reason['code']})"
 
 
 def warning_text(warning: Mapping[str, Any]) -> str:
     """Return what a person should know of an operation, on one line."""
-    return f"warning: {warning['attribute']}: {shown(warning['message'])} ({warning['code']})"
+    return f"warning: {_about(warning)} ({warning['code']})"
+
+
+def _about(fault: Mapping[str, Any]) -> str:
+    """Return what a fault says, with the attribute that it is about, unless it begins with that itself."""
+    name, message = fault["attribute"], shown(fault["message"])
+    return message if name is None or message.startswith((f"{name} ", f"{name}:")) else f"{name}: {message}"
 
 
 def print_changes(found: Sequence[Mapping[str, Any]], *, added: bool, indent: int) -> None:

@@ -179,7 +179,10 @@ def ignore(ctx: click.Context, /, *, connection: str, entry: str, why: str | Non
     from ..pipeline import queue as pipeline
 
     here = session_of(ctx).writing("queue ignore")
-    _report_count("discarded", pipeline.ignore(here, connection, entry, why=why), as_json=as_json)
+    count = pipeline.ignore(here, connection, entry, why=why)
+    if not as_json:
+        say(f"what {connection} says of {shown(entry)} is ignored from now on")
+    _report_count("discarded", count, as_json=as_json)
 
 
 @click.command(epilog=examples("syncd queue unignore hq 7f9c3a"))

@@ -175,7 +175,7 @@ def _detail(here: Installation, number: int) -> dict[str, Any]:
 
 
 def _print_detail(here: Installation, one: dict[str, Any]) -> None:
-    from .plans import print_changes, warning_text
+    from .plans import print_changes, reason_text, warning_text
 
     zone = here.settings.timezone
     heading(f"operation {one['operation']}")
@@ -198,8 +198,7 @@ def _print_detail(here: Installation, one: dict[str, Any]) -> None:
     if one["reasons"]:
         heading("reasons")
     for reason in one["reasons"]:
-        about = f"{reason['attribute']}: " if reason["attribute"] else ""
-        write(f"  {reason['state']}: {about}{shown(reason['message'])} ({reason['code']})")
+        write(f"  {reason_text(reason)}")
     if one["warnings"]:
         heading("warnings")
     for warning in one["warnings"]:

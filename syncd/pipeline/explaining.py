@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ..model import Layer, Value, speaking
 from ..store import queue as stored
+from ..store.layers import STATE
 from ..store.queue import Decision, Stored
 from ..store.standings import texts
 from .installation import Installation
@@ -216,3 +217,12 @@ def _last_operations(here: Installation, account: int) -> dict[str, tuple[int, i
         for attribute in texts(one.after):
             last[attribute] = (one.id, one.run, one.changed_at)
     return last
+
+
+def state_set_by(here: Installation, account: int) -> dict[str, Any] | None:
+    """Return the ``operation``, ``run`` and time (``at``) that last disabled, enabled, deleted or brought back an account."""
+    found = [one for name, one in _last_operations(here, account).items() if name in STATE]
+    if not found:
+        return None
+    operation, run, at = max(found)
+    return {"operation": operation, "run": run, "at": at}

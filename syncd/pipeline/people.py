@@ -30,11 +30,33 @@ def find_account(here: Installation, text: str, enterprise: str | None = None) -
         (fold(text), enterprise, enterprise),
     ).fetchall()
     if not rows:
-        raise SyncdError(f"there is no account with the id or key {text!r}; see syncd accounts list")
+        hint = _hint(here, text) or "see syncd accounts list"
+        raise SyncdError(f"there is no account with the id or key {text!r}; {hint}")
     if len(rows) > 1:
         numbers = ", ".join(str(row[0]) for row in rows)
         raise SyncdError(f"{text!r} is a key of several accounts ({numbers}); give the number")
     return int(rows[0][0])
+
+
+def _hint(here: Installation, text: str) -> str:
+    """Say where a person is who was looked for among the accounts: behind an entry, or still in the queue."""
+    conn = here.database.conn
+    linked = conn.execute(
+        "SELECT c.name, l.account FROM connections c CROSS JOIN links l ON l.connection = c.id WHERE l.anchor = ?",
+        (text,),
+    ).fetchone()
+    if linked:
+        return "the entry of that name in {} is linked to account {}".format(*linked)
+    keys = sorted(here.settings.vocabulary.keys_)
+    waits = conn.execute(
+        "SELECT id FROM operations o WHERE kind = 'add' AND"
+        " (id IN (SELECT id FROM operations WHERE state IN ('detained','failed','waiting'))"
+        "  OR state = 'planned' AND run IN (SELECT id FROM runs WHERE state IN ('planned','held')))"
+        " AND (anchor = ? OR EXISTS (SELECT 1 FROM json_each(after) j"
+        f"  WHERE j.value = ? COLLATE NOCASE AND j.key IN ({','.join('?' * len(keys))}))) ORDER BY id DESC",
+        (text, text, *keys),
+    ).fetchone()
+    return f"who would be added waits in the queue: syncd queue show {waits[0]}" if waits else ""
 
 
 def add(
