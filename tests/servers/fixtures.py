@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from . import machine as machines
 from . import samba
 from .certificates import Authority, Certificate
+from .machine import Machine
 from .samba import Samba
 from .slapd import CROWD, MISSING, Slapd, StartSlapd, people
 
@@ -67,3 +69,36 @@ def unit(domain: Samba) -> Iterator[str]:
     made = domain.unit(f"Unit {uuid.uuid4().hex[:12]}")
     yield made
     domain.delete_tree(made)
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Debian package of this tree, built once for all workers."""
+    if machines.MISSING:
+        pytest.skip(machines.MISSING)
+    return machines.built_package(tmp_path_factory.getbasetemp())
+
+
+@contextmanager
+def _booted(folder: Path, package: Path | None) -> Iterator[Machine]:
+    try:
+        with Machine(folder, machines.files() if package is None else machines.installed(package)) as booted:
+            yield booted
+    except machines.Unbootable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def machine(package: Path, tmp_path: Path) -> Iterator[Machine]:
+    """A machine with systemd as process 1 on which the package is installed."""
+    with _booted(tmp_path, package) as booted:
+        yield booted
+
+
+@pytest.fixture
+def bare_machine(tmp_path: Path) -> Iterator[Machine]:
+    """A machine with systemd as process 1, and nothing of syncd."""
+    if machines.MISSING:
+        pytest.skip(machines.MISSING)
+    with _booted(tmp_path, None) as booted:
+        yield booted
