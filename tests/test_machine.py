@@ -183,6 +183,20 @@ def test_the_service_gets_the_secrets_that_only_root_can_read(machine, folder, l
     assert (code == "0") is ("systemd passed no such credential" not in said)
 
 
+def test_secrets_may_be_encrypted_at_rest(machine):
+    machine.run("mkdir", "-m", "700", "/etc/syncd/credentials.encrypted")
+    encrypt = ["systemd-creds", "encrypt", "--with-key=host", "--name=syncd_hq", "-"]
+    machine.run(*encrypt, "/etc/syncd/credentials.encrypted/hq", given="hunter2-hunter2")
+    configure(machine, DIRECTORY)
+    folder = "LoadCredentialEncrypted=syncd:/etc/syncd/credentials.encrypted\n"
+    start = "[Service]\nExecStart=\nExecStart=/usr/bin/syncd check\n"
+    dropped_in(machine, "syncd-sync@hq.service", start + folder)
+    machine.run("systemctl", "start", "syncd-sync@hq.service")
+
+    assert "0" == machine.show("syncd-sync@hq.service", "ExecMainStatus")["ExecMainStatus"]
+    assert "hunter2" not in machine.run("cat", "/etc/syncd/credentials.encrypted/hq")
+
+
 STUB = """
 import signal, sys, time
 from syncd import logs
