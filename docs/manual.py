@@ -19,6 +19,8 @@ from syncd.cli import root
 PAGE = "docs/man/syncd.1"
 PLACE = re.compile(r"^<!-- (\w+) -->$", re.MULTILINE)
 MEANING = re.compile("meaning|what it ")
+WHOLE_WORDS = ".nr HY 0\n.nh\n.ad l\n"
+"""No word is cut, as words are there to be copied; by the register, the end of an example does not take that back."""
 
 
 def commands(group: click.Group = root, words: str = "syncd") -> Iterator[tuple[str, click.Command]]:
@@ -144,7 +146,7 @@ class ForTerminals(SphinxPostTransform):
             section = next(one for one in _around(page) if isinstance(one, nodes.section))
             page.parent.remove(page)
             section.parent.insert(section.parent.index(section) + 1, page.children)
-        self.document[0].insert(0, nodes.raw("", ".nh\n.ad l\n", format="manpage"))  # words are for copying
+        self.document[0].insert(0, nodes.raw("", WHOLE_WORDS, format="manpage"))
 
 
 def _around(node: nodes.Node) -> Iterator[nodes.Element]:

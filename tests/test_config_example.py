@@ -39,6 +39,14 @@ KEYS = sorted({field.alias or name for table in TABLES for name, field in table.
 
 
 @pytest.fixture
+def small(tmp_path):
+    """The configuration with which the reference page begins."""
+    path = tmp_path / "small.toml"
+    path.write_text(re.search(r"```toml\n(.+?)```", REFERENCE.read_text("utf-8"), re.DOTALL)[1], "utf-8")
+    return path
+
+
+@pytest.fixture
 def example(tmp_path):
     """A copy that only its owner can change, wherever the original came from."""
     path = tmp_path / "syncd.toml"
@@ -139,11 +147,11 @@ def test_every_preset_is_documented_row_by_row(preset, column):
     assert [*PRESETS] == ["ad-user", "openldap-inetorgperson", "ids"]
 
 
-def test_the_example_fits_the_shipped_plugins(example):
-    """The very options of the shipped plugins take it, with every setting turned on."""
+def test_the_examples_fit_the_shipped_plugins(small, example):
+    """The very options of the shipped plugins take them, the long one with every setting turned on as well."""
     from syncd.plugins import load as load_plugins
 
-    for path in (example, with_everything(example)):
+    for path in (small, example, with_everything(example)):
         sources, platforms, third_party = wanted_plugins([path], {})
         plugins = load_plugins({*sources, *platforms}, third_party)
         assert () == plugins.failures

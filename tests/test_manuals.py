@@ -81,7 +81,8 @@ class TestManualPages:
 
     def test_every_exit_code_of_the_commands_page_is_told(self, sections):
         page = (ROOT / "docs" / "commands.md").read_text("utf-8")
-        documented = re.findall(r"^\| (\d+) \|", page, re.MULTILINE)
+        section = page.partition("\n## Exit codes\n")[2].partition("\n## ")[0]
+        documented = re.findall(r"^\| (\d+) \|", section, re.MULTILINE)
 
         assert documented == re.findall(r"^\.B (\d+)$", sections["EXIT STATUS"], re.MULTILINE)
 
@@ -110,6 +111,16 @@ class TestManualPages:
         )  # fmt: skip
 
         assert "" == done.stderr
+
+    @pytest.mark.skipif(not shutil.which("groff"), reason="groff is not installed")
+    def test_no_word_is_cut_at_the_end_of_a_line(self, built):
+        done = subprocess.run(
+            ["groff", "-man", "-Kutf8", "-Tutf8", "-P-cbou", str(built / "man" / "syncd.toml.5")],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+
+        assert [] == [line for line in done.stdout.splitlines() if line.endswith("\u2010")]
+        assert "SYNCD_CONFIG" in done.stdout
 
 
 def test_every_page_is_a_page_of_the_html(built):

@@ -145,7 +145,7 @@ def _texts(value: Any) -> list[str]:
 
 def _known(here: Installation, name: str) -> None:
     if name not in here.settings.vocabulary:
-        raise SyncdError(f"there is no attribute {name!r}; docs/mapping.md lists those that there are")
+        raise SyncdError(f"there is no attribute {name!r}; docs/configuration.md lists those that there are")
     if name in here.settings.vocabulary.secrets:
         raise SyncdError(f"{name} is secret, and nothing can be found by it")
 

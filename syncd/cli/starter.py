@@ -75,7 +75,7 @@ def text_of(choice: Choice) -> str:
 
 
 def _head(choice: Choice) -> Iterable[str]:
-    yield "# The configuration of syncd. Every setting is explained in the reference, share/syncd/syncd.toml."
+    yield '# The configuration of syncd. "man syncd.toml" explains every setting, share/syncd/syncd.toml shows all in place.'
     yield '# "syncd check" finds every mistake at once, "syncd config show --origin" shows what is in force.'
     yield ""
     yield f"state_directory = {_quoted(choice.state)}"
@@ -145,7 +145,8 @@ def _csv(choice: Choice) -> Iterable[str]:
     yield f"match = {json.dumps([name for name in ('login', 'email') if name in mapped])}"
     yield from _file_terms()
     yield ""
-    yield "# Account attribute = column. docs/mapping.md lists the attributes, and what can be done on the way."
+    yield "# Account attribute = column. docs/configuration.md lists the attributes, docs/mapping.md says what can be"
+    yield "# done on the way. #? = ... is a column from which nothing is filled: write an attribute in the place of #?"
     yield f"[source.{choice.source}.map]"
     for name, column in mapped.items():
         yield f"{name} = {_quoted(column)}"

@@ -238,7 +238,7 @@ def _known(here: Installation, values: Mapping[str, Any]) -> None:
     unknown = sorted(set(values) - set(here.settings.vocabulary))
     if unknown:
         raise SyncdError(
-            f"there is no attribute {', '.join(unknown)}; see docs/mapping.md for those that there are"
+            f"there is no attribute {', '.join(unknown)}; see docs/configuration.md for those that there are"
         )
     secret = sorted(here.settings.vocabulary.secrets.intersection(values))
     if secret:
