@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .connector import Connector, Context, Field, Platform, Source
+    from .connector import Connector, Context, Field, Observer, Platform, Source
     from .errors import (
         Blocked,
         ConfigError,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
-    "connector": ("Connector", "Context", "Field", "Platform", "Source"),
+    "connector": ("Connector", "Context", "Field", "Observer", "Platform", "Source"),
     "errors": (
         "Blocked",
         "ConfigError",
@@ -89,6 +89,7 @@ __all__ = [
     "Field",
     "Gone",
     "Objection",
+    "Observer",
     "Outcome",
     "Platform",
     "PluginError",

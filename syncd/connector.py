@@ -1,7 +1,7 @@
 """Floor 1: what a plugin author subclasses.
 
-A source needs ``Options`` and ``read``. A platform needs ``Options``, ``fields`` and six short methods.
-Everything else has a default. The engine calls ``open`` before the first use, ``close`` after the last,
+A source needs ``Options`` and ``read``. A platform needs ``Options``, ``fields`` and six short methods. An
+observer needs ``Options`` and ``observe``. Everything else has a default. The engine calls ``open`` before the first use, ``close`` after the last,
 and nothing of a connector from two threads at once. A constructor never touches the network.
 
     class Badges(Source):
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .errors import ConnectorError, Gone
-from .model import Account, Delivery, Item, Outcome
+from .model import Account, Delivery, Event, Item, Outcome
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -75,7 +75,7 @@ class Context:
 
 
 class Connector:
-    """What sources and platforms share."""
+    """What sources, platforms and observers share."""
 
     Options: ClassVar[type[BaseModel]]
     """A pydantic model, ``extra="forbid"``, every field with a description."""
@@ -214,3 +214,15 @@ class Platform(Connector):
         else:
             raise ValueError(f"there is no delivery action {delivery.action!r}")
         return remote_id
+
+
+class Observer(Connector):
+    """Who is told what happened, with options of its own: ``[observer.NAME]`` of the configuration."""
+
+    def observe(self, event: Event) -> None:
+        """See what happened, after it was committed; return soon, as all observers share one thread.
+
+        Called once at a time, from that thread, as ``open`` and ``close`` are. What has a ``severity`` among
+        its fields is a notice for people. Changes nothing; what it raises is reported once, and breaks nothing.
+        """
+        raise NotImplementedError

@@ -32,7 +32,7 @@ hookimpl = pluggy.HookimplMarker("syncd")
 
 @hookspec
 def register_connectors(register: Callable[[str, type[Connector]], None]) -> None:
-    """Register sources and platforms: ``register("ldap", LdapSource)``.
+    """Register sources, platforms and observers: ``register("ldap", LdapSource)``.
 
     Called once, when the plugin has loaded. The word is what ``type = "ldap"`` names; a source and a
     platform may share one word, two sources may not.

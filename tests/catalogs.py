@@ -10,6 +10,7 @@ from syncd import ConfigError, Platform, Source
 from syncd.config import Catalog, load
 from syncd.transforms import TRANSFORMS
 from syncd.validation import RULES
+from syncd_mail.observer import Mail
 
 
 class Bind(BaseModel, extra="forbid"):
@@ -104,6 +105,7 @@ class Tree(Platform):
 CATALOG = Catalog(
     sources={"ldap": Directory, "csv": Table, "pbx-node": Node, "greedy": Greedy},
     platforms={"asterisk": Exchange, "csv": File, "ldap": Tree},
+    observers={"mail": Mail},
     transforms=TRANSFORMS,
     rules=RULES,
 )

@@ -15,6 +15,8 @@ from syncd.config.models import (
     KeepTable,
     LeaversTable,
     LimitsTable,
+    MetricsTable,
+    ObserverTable,
     PlatformTable,
     RemoveLimitTable,
     RoleTable,
@@ -33,6 +35,7 @@ EXAMPLE = ROOT / "etc" / "syncd.toml"
 REFERENCE = ROOT / "docs" / "configuration.md"
 TABLES = (
     *(AttributeTable, EnterpriseTable, KeepTable, LeaversTable, LimitsTable, AddLimitTable, PlatformTable),
+    *(MetricsTable, ObserverTable),
     *(RemoveLimitTable, RoleTable, RowTable, RuleTable, ScheduleTable, SourceTable, TemplateTable, TopTable),
 )
 KEYS = sorted({field.alias or name for table in TABLES for name, field in table.model_fields.items()})
@@ -71,6 +74,8 @@ def test_the_example_can_be_loaded(example):
 def test_every_setting_of_the_example_can_be_used_at_once(example):
     found = load([with_everything(example)], CATALOG, {})
 
+    assert ["ops"] == [*found.observers]
+    assert ("127.0.0.1", 9464) == found.metrics.listen
     assert "employee" == found.sources["hq"].default_role
     assert "badge" in found.vocabulary
     assert "phone-list" == found.platforms["phonebook"].formerly
@@ -152,12 +157,13 @@ def test_the_examples_fit_the_shipped_plugins(small, example):
     from syncd.plugins import load as load_plugins
 
     for path in (small, example, with_everything(example)):
-        sources, platforms, third_party = wanted_plugins([path], {})
-        plugins = load_plugins({*sources, *platforms}, third_party)
+        types, third_party = wanted_plugins([path], {})
+        plugins = load_plugins(types, third_party)
         assert () == plugins.failures
         catalog = Catalog(
             sources=plugins.sources,
             platforms=plugins.platforms,
+            observers=plugins.observers,
             transforms=plugins.transforms,
             rules=plugins.rules,
             attributes=plugins.attributes,

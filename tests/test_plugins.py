@@ -351,8 +351,8 @@ class TestWhatFails:
     @pytest.mark.parametrize(
         ("hook", "call", "cause"),
         [
-            ("connectors", "'hr', 'People'", "has to be a subclass of either Source or Platform"),
-            ("connectors", "'hr', type('Both', (People, Files), {})", "either Source or Platform"),
+            ("connectors", "'hr', 'People'", "has to be a subclass of either Source, Platform or Observer"),
+            ("connectors", "'hr', type('Both', (People, Files), {})", "either Source, Platform or Observer"),
             ("connectors", "'hr', type('Bare', (Source,), {})", "Bare needs a `class Options"),
             (
                 "connectors",

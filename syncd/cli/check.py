@@ -17,8 +17,10 @@ from .session import Session, session_of
 
 if TYPE_CHECKING:
     from ..config import Settings
-    from ..config.settings import PlatformSettings, SourceSettings
+    from ..config.settings import ObserverSettings, PlatformSettings, SourceSettings
     from ..connector import Connector, Source
+
+    Configured = SourceSettings | PlatformSettings | ObserverSettings
 
 _PRIVATE = 0o077
 
@@ -34,12 +36,12 @@ class Finding(NamedTuple):
 @click.command(
     epilog=examples(
         "syncd check                           files, plugins, secrets, state directory",
-        "syncd check --connect                 and ask each source and platform",
+        "syncd check --connect                 and ask each source, platform and observer",
         "syncd check --connect --show          and show ten entries of each source as they are mapped",
         "syncd --config draft.toml check       before it is put in place",
     )
 )
-@click.option("--connect", is_flag=True, help="Also speak to every source and platform.")
+@click.option("--connect", is_flag=True, help="Also speak to every source, platform and observer.")
 @click.option("--show", is_flag=True, help="Also read ten entries of every source, and show them mapped.")
 @json_option
 @click.pass_context
@@ -112,9 +114,10 @@ def _redacted(text: str) -> str:
     return redact(text)
 
 
-def _connectors(settings: Settings) -> Iterator[tuple[str, SourceSettings | PlatformSettings]]:
+def _connectors(settings: Settings) -> Iterator[tuple[str, Configured]]:
     yield from (("source", one) for one in settings.sources.values())
     yield from (("platform", one) for one in settings.platforms.values())
+    yield from (("observer", one) for one in settings.observers.values())
 
 
 def _state(session: Session) -> Iterator[Finding]:
@@ -181,9 +184,7 @@ def references_of(options: Any, *, secret: bool = False) -> Iterator[str]:
             yield from references_of(value, secret=secret)
 
 
-def _tried(
-    session: Session, kind: str, settings: SourceSettings | PlatformSettings, *, connect: bool
-) -> Iterator[Finding]:
+def _tried(session: Session, kind: str, settings: Configured, *, connect: bool) -> Iterator[Finding]:
     """Make a connector and, if it is to ``connect``, open it and let it check itself."""
     from ..errors import SyncdError
 
@@ -229,15 +230,20 @@ def _sampled(
         yield Finding(f"source {settings.name}", _redacted(str(error)), exit_code_of(error))
 
 
-def _made(session: Session, kind: str, settings: SourceSettings | PlatformSettings) -> Connector:
+def _made(session: Session, kind: str, settings: Configured) -> Connector:
     from ..connector import Context, Source
     from ..logs import get_log
 
     context = Context(settings.name, get_log(f"connector.{settings.name}"), session.secret())
-    types = session.plugins.sources if kind == "source" else session.plugins.platforms
-    connector = types[settings.type](settings.options, context)
+    plugins = session.plugins
+    types: dict[str, Mapping[str, type[Connector]]] = {
+        "source": plugins.sources,
+        "platform": plugins.platforms,
+        "observer": plugins.observers,
+    }
+    connector = types[kind][settings.type](settings.options, context)
     if isinstance(connector, Source):
-        connector.select(settings.mapping.sources)
+        connector.select(cast("SourceSettings", settings).mapping.sources)
     return connector
 
 

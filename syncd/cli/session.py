@@ -168,6 +168,7 @@ class Session:
         Raises Busy while another process is the owner.
         """
         from ..pipeline.delivering import finish
+        from ..pipeline.installation import begin_observing
         from ..pipeline.line import resume
         from ..store.database import open_database
 
@@ -176,6 +177,7 @@ class Session:
         self.begin_log()
         self.own(verb)
         here = self._installed(open_database(self.database))
+        begin_observing(here)
         for run in resume(here):
             finish(here, run)
         return here

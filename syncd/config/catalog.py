@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ..connector import Platform, Source
+from ..connector import Observer, Platform, Source
 from ..mapping import Transform
 from ..model import Attribute
 from ..validation import Test
@@ -24,8 +24,9 @@ class Catalog:
 
     sources: Mapping[str, type[Source]] = field(default_factory=dict)
     platforms: Mapping[str, type[Platform]] = field(default_factory=dict)
+    observers: Mapping[str, type[Observer]] = field(default_factory=dict)
     transforms: Mapping[str, TransformFactory] = field(default_factory=dict)
     rules: Mapping[str, TestFactory] = field(default_factory=dict)
     attributes: tuple[Attribute, ...] = ()
     why_unknown: Callable[[str, str], str] | None = None
-    """From ``source`` or ``platform`` and a type that nobody registered to what to tell the person."""
+    """From ``source``, ``platform`` or ``observer`` and a type that nobody registered to what to tell the person."""

@@ -25,7 +25,7 @@ from .models import AttributeTable, EnterpriseTable, RoleTable, TemplateTable, T
 from .settings import EnterpriseSettings, Origin
 from .words import suggestion
 
-NAMED = ("location", "attribute", "template", "role", "enterprise", "source", "platform")
+NAMED = ("location", "attribute", "template", "role", "enterprise", "source", "platform", "observer")
 """Top-level keys under which people name things themselves."""
 
 TOP_KEYS = (*TopTable.model_fields, *NAMED)

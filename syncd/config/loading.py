@@ -10,11 +10,14 @@ from ..errors import ConfigError
 from .catalog import Catalog
 from .settings import Origin, Settings
 
+CONNECTORS = ("source", "platform", "observer")
+"""The tables whose ``type`` a plugin registers."""
+
 
 def wanted_plugins(
     files: Sequence[Path] | None, environ: Mapping[str, str]
-) -> tuple[frozenset[str], frozenset[str], tuple[str, ...]]:
-    """Return the types that sources use, those that platforms use, and the third-party plugins.
+) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the types that sources, platforms and observers use, and the third-party plugins.
 
     The first step of two: it looks at nothing else and complains about nothing, as ``load`` will.
     """
@@ -22,11 +25,10 @@ def wanted_plugins(
     from .files import read
 
     document = read(files, environ)
-    override(document, environ, ("plugins", "source", "platform"))
+    override(document, environ, ("plugins", *CONNECTORS))
     plugins = document.tree.get("plugins")
     return (
-        _types(document.tables("source")),
-        _types(document.tables("platform")),
+        frozenset().union(*(_types(document.tables(what)) for what in CONNECTORS)),
         tuple(name for name in plugins if isinstance(name, str)) if isinstance(plugins, list) else (),
     )
 
@@ -55,6 +57,7 @@ def load(files: Sequence[Path] | None, catalog: Catalog, environ: Mapping[str, s
     from .effective import Effective
     from .environment import override
     from .files import read
+    from .observers import compile_metrics, compile_observers
     from .platforms import compile_platforms
     from .sources import compile_sources
 
@@ -65,6 +68,7 @@ def load(files: Sequence[Path] | None, catalog: Catalog, environ: Mapping[str, s
     for step in (compile_vocabulary, compile_locations, compile_templates, compile_enterprises):
         step(draft)
     sources, platforms = compile_sources(draft), compile_platforms(draft)
+    observers, metrics = compile_observers(draft), compile_metrics(draft, top.metrics)
     if document.problems:
         raise ConfigError(document.report())
     return Settings(
@@ -82,6 +86,8 @@ def load(files: Sequence[Path] | None, catalog: Catalog, environ: Mapping[str, s
         enterprises=draft.enterprises,
         sources=sources,
         platforms=platforms,
+        observers=observers,
+        metrics=metrics,
         keep_values=top.keep.values,
         purge_after=top.purge_after,
         origins=draft.effective.origins,

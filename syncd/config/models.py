@@ -127,8 +127,15 @@ class ControlTable(Table):
     readers: Texts = ()
 
 
+class MetricsTable(Table):
+    """``metrics``: where the numbers about syncd itself go."""
+
+    textfile: Text | None = None
+    listen: Text | None = None
+
+
 class TopTable(Table):
-    """The keys that stand before the first table, ``keep`` and ``control``."""
+    """The keys that stand before the first table, ``keep``, ``control`` and ``metrics``."""
 
     state_directory: Text = "/var/lib/syncd"
     timezone: Text = "UTC"
@@ -137,6 +144,7 @@ class TopTable(Table):
     keep: KeepTable = Field(default={}, validate_default=True)
     socket: Text | None = None
     control: ControlTable = Field(default={}, validate_default=True)
+    metrics: MetricsTable = Field(default={}, validate_default=True)
     purge_after: DurationOrNever = timedelta(days=90)
 
 
@@ -283,3 +291,9 @@ class PlatformTable(Table):
     limits: PlatformLimitsTable = Field(default={}, validate_default=True)
     map: dict[str, Any] = Field(default={})
     formerly: Text | None = None
+
+
+class ObserverTable(Table):
+    """The engine's key of ``[observer.NAME]``; all others are options of the plugin."""
+
+    type: Text | None = None

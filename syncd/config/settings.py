@@ -64,6 +64,21 @@ class PlatformSettings(NamedTuple):
     formerly: str | None = None
 
 
+class ObserverSettings(NamedTuple):
+    """One configured observer. ``options`` is an instance of its plugin's ``Options``."""
+
+    name: str
+    type: str
+    options: Any
+
+
+class MetricsSettings(NamedTuple):
+    """Where the metrics go: a file, an address and port of this machine alone, both, or nowhere."""
+
+    textfile: Path | None = None
+    listen: tuple[str, int] | None = None
+
+
 class EnterpriseSettings(NamedTuple):
     """One tenant: the scope in which keys are unique."""
 
@@ -94,6 +109,8 @@ class Settings:
     enterprises: Mapping[str, EnterpriseSettings] = field(default_factory=dict)
     sources: Mapping[str, SourceSettings] = field(default_factory=dict)
     platforms: Mapping[str, PlatformSettings] = field(default_factory=dict)
+    observers: Mapping[str, ObserverSettings] = field(default_factory=dict)
+    metrics: MetricsSettings = MetricsSettings()
     keep_values: timedelta | None = timedelta(days=400)
     purge_after: timedelta | None = timedelta(days=90)
     origins: Mapping[str, Origin] = field(default_factory=dict)

@@ -141,6 +141,14 @@ def context_of(here: Installation, name: str) -> Context:
     return Context(name, logs.get_log(f"connector.{name}"), here.secret, here.stopping)
 
 
+def begin_observing(here: Installation) -> None:
+    """Let the configured observers see what happens from now on; once for each set of loaded plugins."""
+    for settings in here.settings.observers.values():
+        kind = here.plugins.observers[settings.type]
+        make = partial(kind, settings.options, context_of(here, settings.name))
+        here.plugins.hooks.add_observer(settings.name, kind.__module__.partition(".")[0], make)
+
+
 def platform_of(here: Installation, settings: PlatformSettings) -> Platform:
     """Make a platform; never touches the network."""
     return here.plugins.platforms[settings.type](settings.options, context_of(here, settings.name))

@@ -1,7 +1,7 @@
 """Notices: events about what is not well, when it begins, once a day while it lasts, and when it is over.
 
 What a plugin's ``observe`` and the observers of the configuration get as notices has a ``severity``
-(``warning``, ``critical``, or ``ok`` when it is over). docs/monitoring.md lists them.
+(``warning``, ``critical``, or ``ok`` when it is over, and then ``was``). docs/monitoring.md lists them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AGAIN = timedelta(days=1)
 """How long after it was told a trouble is told again."""
 
 ABOUT = ("connection", "enterprise", "platform", "plugin")
-"""The fields that say what a notice is about; those alone are kept of it."""
+"""The fields that say what a notice is about; those are kept of it, and how grave it was."""
 
 
 class News(NamedTuple):
@@ -45,7 +45,7 @@ def news(known: Mapping[Key, Notice], found: Iterable[Trouble], now: datetime) -
             continue
         since = at if before is None else before.since
         about = {name: value for name, value in one.fields.items() if name in ABOUT}
-        told[key] = Notice(since, at, about)
+        told[key] = Notice(since, at, {**about, "was": WORDS[one.severity]})
         events.append(_begun(one, at, since, again=before is not None))
     over = [key for key in known if key not in current]
     lasting = {(ENDS.get(kind), subject) for kind, subject in current}

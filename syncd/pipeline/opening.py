@@ -23,8 +23,8 @@ def plugins_for(files: Sequence[Path] | None, environ: Mapping[str, str]) -> Plu
     """
     from ..plugins import load as load_plugins
 
-    sources, platforms, listed = wanted_plugins(files, environ)
-    return load_plugins(sources | platforms, listed, report=_observer_failed)
+    types, listed = wanted_plugins(files, environ)
+    return load_plugins(types, listed, report=_observer_failed)
 
 
 def settings_for(files: Sequence[Path] | None, environ: Mapping[str, str], plugins: Plugins) -> Settings:
@@ -37,6 +37,7 @@ def catalog_of(plugins: Plugins) -> Catalog:
     return Catalog(
         sources=plugins.sources,
         platforms=plugins.platforms,
+        observers=plugins.observers,
         transforms=plugins.transforms,
         rules=plugins.rules,
         attributes=plugins.attributes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from ..connector import Observer
 from ..errors import PluginError
 from ..model import Event, Objection
 from .blame import blame, guarded
@@ -44,9 +46,10 @@ class Hooks:
                 implementation.plugin_name: _observer(implementation)
                 for implementation in self._implementations("observe")
             },
-            lambda plugin, error: self.report(self._blame(plugin, "observe", error)),
+            self._observer_failed,
             backlog,
         )
+        self._configured: dict[str, str] = {}
 
     def review_plan(self, plan: Any, limits: Any) -> list[Objection]:
         """Return all objections of all plugins, sorted; a reviewer that fails is itself an objection."""
@@ -86,6 +89,17 @@ class Hooks:
         """Hand ``event`` to the observers' own thread; returns at once, whatever they do with it."""
         self._observers.tell(event)
 
+    def add_observer(self, name: str, plugin: str, make: Callable[[], Observer]) -> None:
+        """Let a configured observer of ``plugin`` see the events from now on.
+
+        It is made and opened in the observers' thread, before the first event that it is told: whatever
+        it does wrong is reported, and stops nobody. What could not be opened is tried again.
+        """
+        key = f"observer {name}"
+        self._configured[key] = plugin
+        one = _Configured(make)
+        self._observers.add(key, one.tell, one.close)
+
     def register_commands(self, group: Group) -> list[PluginError]:
         """Let each plugin add commands to ``group``; return (and report) those that could not.
 
@@ -115,8 +129,35 @@ class Hooks:
     def _implementations(self, hook: str) -> list[pluggy.HookImpl]:
         return list(reversed(getattr(self._manager.hook, hook).get_hookimpls()))
 
+    def _observer_failed(self, name: str, error: BaseException) -> None:
+        """Report on an observer: the plugin ``name``, or one that ``add_observer`` has called so."""
+        plugin, doing = self._configured.get(name, name), name if name in self._configured else "observe"
+        self.report(self._blame(plugin, doing, error))
+
     def _blame(self, plugin: str, hook: str, error: BaseException) -> PluginError:
-        return blame(plugin, self._origins[plugin], hook, error)
+        return blame(plugin, self._origins.get(plugin, plugin), hook, error)
+
+
+class _Configured:
+    """A configured observer, made and opened by the first event."""
+
+    def __init__(self, make: Callable[[], Observer]) -> None:
+        self._make = make
+        self._observer: Observer | None = None
+        self._open = False
+
+    def tell(self, event: Event) -> None:
+        if self._observer is None:
+            self._observer = self._make()
+        if not self._open:
+            self._observer.open()
+            self._open = True
+        self._observer.observe(event)
+
+    def close(self) -> None:
+        if self._observer is not None:
+            with contextlib.suppress(Exception):  # the contract: it never raises
+                self._observer.close()
 
 
 def call(implementation: pluggy.HookImpl, **offered: Any) -> Any:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import pluggy
 
 from .. import hookspecs
-from ..connector import Platform, Source
+from ..connector import Observer, Platform, Source
 from ..errors import PluginError
 from ..mapping import Transform
 from ..model import Attribute
@@ -27,7 +27,7 @@ from .found import OWN, Installed, extra_of, find, missing_library
 from .hooks import Hooks
 from .offers import Offer, closest, collect, verify
 
-HOMES = {"csv": "syncd_bulk", "ldif": "syncd_bulk", "ldap": "syncd_ldap"}
+HOMES = {"csv": "syncd_bulk", "ldif": "syncd_bulk", "ldap": "syncd_ldap", "mail": "syncd_mail"}
 """Type word -> the shipped plugin that registers it, so that only that one need be imported.
 
 A word that is missing here is still found, by loading the shipped plugins one after the other.
@@ -58,6 +58,7 @@ class Plugins(NamedTuple):
 
     sources: dict[str, type[Source]]
     platforms: dict[str, type[Platform]]
+    observers: dict[str, type[Observer]]
     transforms: dict[str, TransformFactory]
     rules: dict[str, RuleFactory]
     attributes: tuple[Attribute, ...]
@@ -76,8 +77,13 @@ class Plugins(NamedTuple):
         return self.rows
 
     def unknown_type(self, kind: str, word: str) -> str:
-        """Return why no ``kind`` ("source" or "platform") has the type ``word``, and what to do."""
-        known = self.sources if kind == "source" else self.platforms
+        """Return why no ``kind`` ("source", "platform" or "observer") has the type ``word``, and what to do."""
+        kinds: dict[str, dict[str, Any]] = {
+            "source": self.sources,
+            "platform": self.platforms,
+            "observer": self.observers,
+        }
+        known = kinds[kind]
         home = HOMES.get(word)
         if home in self.unavailable:
             return f"the {kind} type {word!r} needs {home}: {self.unavailable[home]}"
@@ -240,6 +246,7 @@ class _Loading:
         return Plugins(
             sources=self._all("source"),
             platforms=self._all("platform"),
+            observers=self._all("observer"),
             transforms=self._all("transform"),
             rules=self._all("rule"),
             attributes=tuple(self._all("attribute").values()),
@@ -276,7 +283,7 @@ class _Loading:
         )
 
 
-_CONNECTORS = frozenset({"source", "platform"})
+_CONNECTORS = frozenset({"source", "platform", "observer"})
 
 
 def _own_part(module: str | None, plugin: str) -> bool:

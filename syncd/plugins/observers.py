@@ -13,7 +13,7 @@ from ..model import Event
 class Observers:
     """A bounded queue and one thread, started by the first event and only if anybody observes.
 
-    ``report(plugin, error)`` is called at most twice per plugin: when it first fails, and when it is
+    ``report(name, error)`` is called at most twice per observer: when it first fails, and when it is
     first so slow that events are lost.
     """
 
@@ -23,7 +23,8 @@ class Observers:
         report: Callable[[str, BaseException], None],
         backlog: int,
     ) -> None:
-        self._observers = observers
+        self._observers = dict(observers)
+        self._closing: list[Callable[[], None]] = []
         self._report = report
         self._queue: queue.Queue[Event | None] = queue.Queue(backlog)
         self._thread: threading.Thread | None = None
@@ -31,6 +32,11 @@ class Observers:
         self._being_told = ""
         self._lost = 0
         self._closed = False
+
+    def add(self, name: str, tell: Callable[[Event], None], close: Callable[[], None]) -> None:
+        """Let one more see the events from now on; ``close`` is called in the thread, behind the last event."""
+        self._observers = {**self._observers, name: tell}
+        self._closing.append(close)
 
     def tell(self, event: Event) -> None:
         """Queue ``event``; when the queue is full it is lost, and the observer in its way is reported."""
@@ -64,15 +70,17 @@ class Observers:
 
     def _run(self) -> None:
         while (event := self._queue.get()) is not None:
-            for plugin, tell in self._observers.items():
-                self._being_told = plugin
+            for name, tell in self._observers.items():
+                self._being_told = name
                 try:
                     tell(event)
                 except BaseException as error:  # noqa: BLE001 - an observer can break nothing
-                    self._complain("failed", plugin, error)
+                    self._complain("failed", name, error)
                 self._being_told = ""
+        for close in self._closing:
+            close()
 
-    def _complain(self, why: str, plugin: str, error: BaseException) -> None:
-        if (why, plugin) not in self._reported:
-            self._reported.add((why, plugin))
-            self._report(plugin, error)
+    def _complain(self, why: str, name: str, error: BaseException) -> None:
+        if (why, name) not in self._reported:
+            self._reported.add((why, name))
+            self._report(name, error)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pluggy
 
-from ..connector import Connector, Platform, Source
+from ..connector import Connector, Observer, Platform, Source
 from ..errors import PluginError
 from ..hookspecs import SYNCD_API
 from ..model import VOCABULARY, Attribute
@@ -17,7 +17,9 @@ from .blame import guarded
 from .hooks import call
 
 Offer: TypeAlias = dict[tuple[str, str], Any]
-"""(kind, word) -> what was registered; the kinds are source, platform, transform, rule and attribute."""
+"""(kind, word) -> what was registered; the kinds are source, platform, observer, transform, rule and attribute."""
+
+_BASES: dict[str, type[Connector]] = {"source": Source, "platform": Platform, "observer": Observer}
 
 _WORD = re.compile(r"[a-z][a-z0-9_-]*")
 _PLATFORM_METHODS = ("add", "update", "disable", "enable", "delete", "find")
@@ -108,23 +110,24 @@ def _put(offer: Offer, kind: str, word: str, thing: Any) -> None:
 
 
 def _connector(offer: Offer, word: str, kind: type[Connector]) -> None:
-    source = isinstance(kind, type) and issubclass(kind, Source)
-    platform = isinstance(kind, type) and issubclass(kind, Platform)
-    if source == platform:
-        raise TypeError(f"{word!r}: {kind!r} has to be a subclass of either Source or Platform")
+    fits = [name for name, base in _BASES.items() if isinstance(kind, type) and issubclass(kind, base)]
+    if len(fits) != 1:
+        raise TypeError(f"{word!r}: {kind!r} has to be a subclass of either Source, Platform or Observer")
     options: Any = getattr(kind, "Options", None)
     if not hasattr(options, "model_fields") or options.model_config.get("extra") != "forbid":
         raise TypeError(f'{kind.__name__} needs a `class Options(BaseModel, extra="forbid")`, from pydantic')
-    base: type[Connector] = Source if source else Platform
+    base = _BASES[fits[0]]
     missing = [name for name in _needed(kind) if getattr(kind, name) is getattr(base, name)]
     if missing:
         raise TypeError(f"{kind.__name__} does not define {', '.join(missing)}")
-    _put(offer, "source" if source else "platform", word, kind)
+    _put(offer, fits[0], word, kind)
 
 
 def _needed(kind: type[Connector]) -> tuple[str, ...]:
     if issubclass(kind, Source):
         return ("read",)
+    if issubclass(kind, Observer):
+        return ("observe",)
     overrides = issubclass(kind, Platform) and kind.deliver is not Platform.deliver
     return ("find",) if overrides else _PLATFORM_METHODS
 
