@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import control_world
 import pytest
@@ -15,6 +16,7 @@ from test_cli import LEAVES
 from test_cli_terminal import ESCAPES, Terminal
 
 from syncd import cli
+from syncd.cli.serving import control
 from syncd.control.verbs import LEVELS
 from syncd.lock import Lock
 from syncd.pipeline import line
@@ -24,7 +26,7 @@ served = control_world.served
 
 HERE = {
     "init", "check", "demo", "plugins list", "plugins new", "config show", "db backup", "db restore",
-    "completion", "daemon",
+    "daemon", "reload", "completion",
 }  # fmt: skip
 """Verbs that are always done where they are typed."""
 
@@ -44,11 +46,11 @@ def test_it_is_known_of_every_verb_who_carries_it_out():
 class TestSameAsWithout:
     """Each command twice: without a service, and then over its socket."""
 
-    COMMANDS = [
+    COMMANDS = (
         ("runs",), ("runs", "1"), ("runs", "99"), ("queue",), ("queue", "show", "1"), ("queue", "show", "99"), ("accounts",),
         ("accounts", "show", "ada"), ("explain", "ada"), ("deliveries",), ("verify",), ("db", "verify"), ("runs", "--bogus"),
-        ("queue", "release"), ("queue", "retry", "x"), ("apply",), ("sync", "nowhere"), ("retire", "hr"), ("db", "prune"),
-    ]  # fmt: skip
+        ("queue", "release"), ("queue", "retry", "x"), ("apply",), ("sync", "nowhere"), ("retire", "hr"), ("db", "prune"), ("schedule",), ("status",),
+    )  # fmt: skip
 
     def run(self, office, *words):
         return CliRunner().invoke(cli.root, ["--config", str(office.config), *words], prog_name="syncd")
@@ -70,6 +72,14 @@ class TestSameAsWithout:
 
 
 class TestWork:
+    def test_all_of_it_is_put_together_as_the_service_does(self, office):
+        house = control_world.House(office.config)
+        place = house.settings.socket
+        place.parent.mkdir(mode=0o700)
+        with control(house, place, {}, status=lambda: {"pid": 7}, reload=lambda: None):
+            assert 3 == office.run("preview", "hr").exit_code
+        assert not place.exists()
+
     def test_a_day_is_the_same_as_without_a_service(self, served):
         served.begin()
         served.change(n1=None)
@@ -123,7 +133,9 @@ class TestWork:
         assert [] == verbs(served)
 
     @pytest.mark.parametrize(
-        "words", [("config",), ("plugins",), ("check",), ("sync", "--help")], ids=" ".join
+        "words",
+        [("config",), ("plugins",), ("check",), ("sync", "--help"), ("schedule", "--simulate", "2027")],
+        ids=" ".join,
     )
     def test_what_needs_no_database_is_done_here(self, served, words):
         assert 0 == served.run(*words).exit_code
@@ -222,6 +234,21 @@ class TestWork:
         assert "the running syncd has ended" in errors
 
 
+class TestReload:
+    def test_a_reload_is_done_or_its_problems_are_told(self, served):
+        assert "the configuration was read anew\n" == served.run("reload").stderr
+        served.door.refusal = "syncd.toml:3: match: unknown key"
+        result = served.run("reload")
+
+        assert (78, f"syncd: {served.door.refusal}\n") == (result.exit_code, result.stderr)
+
+    def test_without_a_service_it_is_69(self, office):
+        result = office.run("reload")
+
+        assert 69 == result.exit_code
+        assert "syncd is not running as a service" in result.stderr
+
+
 class TestTypedMethods:
     def test_a_machine_goes_through_a_day(self, served):
         ask = served.door.ask
@@ -295,6 +322,21 @@ class TestQuestions:
         assert 130 == terminal.end()
         assert "Traceback" not in terminal.seen
         assert "held" == held.json("runs", "1")["state"]
+
+    def test_a_person_may_think_for_longer_than_a_connection_may_be_idle(self, office):
+        office.out("preview", "hr", code=3)
+        house = control_world.House(office.config)
+        door = control_world.Door(
+            office.folder / "state" / "control.sock", lambda call: control_world.execute(call, house)
+        )
+        with door.open(idle=0.1):
+            terminal = Terminal(office, "apply", "1")
+            terminal.read("[y/N]: ")
+            time.sleep(0.5)
+            terminal.answer("y\n")
+
+            assert 0 == terminal.end(), terminal.seen
+        assert 2 == len(door.calls)
 
     def test_a_plan_that_changed_meanwhile_is_refused(self, held):
         terminal = Terminal(held, "apply", "1")
@@ -429,7 +471,7 @@ class TestLeaving:
 
     def test_an_output_that_cannot_be_written_is_74(self, served):
         served.begin()
-        with open("/dev/full", "w") as full:
+        with Path("/dev/full").open("w") as full:
             done = served.process("runs", stdout=full, capture_output=False, stderr=subprocess.PIPE)
 
         assert 74 == done.returncode

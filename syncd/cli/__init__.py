@@ -42,6 +42,7 @@ VERBS = {
     "verify": ("syncd.cli.deliveries", "Compare platforms with what they should have."),
     "daemon": ("syncd.cli.daemon", "Keep everything going: the service itself."),
     "retire": ("syncd.cli.applying", "Take a source out of service."),
+    "reload": ("syncd.cli.reload", "Have the running service read its configuration."),
     "plugins": ("syncd.cli.plugins", "List the plugins, or begin a new one."),
     "config": ("syncd.cli.config", "Show the configuration in force."),
     "db": ("syncd.cli.db", "Back up, check, restore and prune the database."),

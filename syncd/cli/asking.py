@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import SyncdError
-from ..model import Value, Vocabulary
 from .output import SCREEN, say
+
+if TYPE_CHECKING:
+    from ..model import Value, Vocabulary
 
 DECLINED = 130
 """Exit code when a person has answered no, or has interrupted the command."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..control.client import call, connect
 from ..control.verbs import verb_of
+from ..errors import Unavailable
 from ..places import SOCKET, STATE_DIRECTORY, socket_of
 from .asking import DECLINED, agrees
 from .options import HELP
@@ -38,8 +39,27 @@ def forwarded(options: Mapping[str, Any], arguments: Sequence[str]) -> int | Non
     connection = reached(options)
     if connection is None:
         return None
-    with closing(connection):
-        return _relayed(connection, arguments)
+    try:
+        return _relayed(options, connection, arguments)
+    except KeyboardInterrupt:
+        say("syncd: left; what the running syncd has begun it finishes: syncd runs tells")
+        return DECLINED
+
+
+def ask(options: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """Call a method of the service and return its reply. Raises Unavailable if there is no service."""
+    with closing(_required(options)) as connection:
+        return next(call(connection, method))
+
+
+def _required(options: Mapping[str, Any]) -> socket.socket:
+    connection = reached(options)
+    if connection is None:
+        raise Unavailable(
+            "syncd is not running as a service, or listens elsewhere: start it with 'systemctl start syncd', "
+            "or name its socket by $SYNCD_SOCKET"
+        )
+    return connection
 
 
 def reached(options: Mapping[str, Any]) -> socket.socket | None:
@@ -57,30 +77,30 @@ def reached(options: Mapping[str, Any]) -> socket.socket | None:
 
 def _configured(files: tuple[Path, ...]) -> Path | None:
     """Return where the service of a configuration listens; None if that cannot be read."""
+    from ..config.environment import override
     from ..config.files import read
 
     document = read(files or None, os.environ)
-    written = document.tree.get("socket")
     if document.incomplete:
         only = [*files] or [Path(os.environ.get("SYNCD_CONFIG") or _USUAL_FILE)]
         return SOCKET if only == [_USUAL_FILE] else None
+    override(document, os.environ, ("socket", "state_directory"))
+    written, place = (document.tree.get(key) for key in ("socket", "state_directory"))
     if isinstance(written, str):
         return Path(written)
     systemds = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    variable = os.environ.get("SYNCD_STATE_DIRECTORY")
-    return socket_of(Path(variable or document.tree.get("state_directory") or systemds or STATE_DIRECTORY))
+    return socket_of(Path(place if isinstance(place, str) else systemds or STATE_DIRECTORY))
 
 
-def _relayed(connection: socket.socket, arguments: Sequence[str]) -> int:
-    try:
+def _relayed(options: Mapping[str, Any], connection: socket.socket, arguments: Sequence[str]) -> int:
+    """Ask, and if the person has to agree, once more: nobody holds a connection while they think."""
+    with closing(connection):
         code, question = _called(connection, arguments, agreed=False)
-        while question is not None:
-            if not agrees(question["text"]):
-                return DECLINED
-            code, question = _called(connection, question["arguments"], agreed=True)
-    except KeyboardInterrupt:
-        say("syncd: left; what the running syncd has begun it finishes: syncd runs tells")
-        return DECLINED
+    while question is not None:
+        if not agrees(question["text"]):
+            return DECLINED
+        with closing(_required(options)) as anew:
+            code, question = _called(anew, question["arguments"], agreed=True)
     return code
 
 

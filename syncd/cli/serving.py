@@ -7,8 +7,10 @@ database and its turn come from the house. Nothing of the process is touched.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
@@ -24,6 +26,29 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from ..control.calls import Call
+
+
+@contextmanager
+def control(
+    house: House,
+    path: Path,
+    environ: MutableMapping[str, str],
+    *,
+    status: Callable[[], Mapping[str, Any]],
+    reload: Callable[[], str | None],
+) -> Iterator[None]:
+    """Let the service be asked for as long as the block lasts; the arguments are those of control's ``Service``."""
+    from ..control.listening import open_socket
+    from ..control.peers import Rights
+    from ..control.server import serving
+    from ..control.service import Service
+
+    def rights() -> Rights:
+        return Rights(house.settings.operators, house.settings.readers)
+
+    service = Service(partial(execute, house=house), status, reload, rights)
+    with open_socket(path, environ) as listener, serving(listener, service):
+        yield
 
 
 def execute(call: Call, house: House) -> int:

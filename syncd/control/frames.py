@@ -107,8 +107,9 @@ class Outbox:
     def put(self, document: Mapping[str, Any]) -> None:
         """Send a frame, now or later; waits only when there is too much that was not taken."""
         with self._lock:
-            self._data += encoded(document)
-            self._send(self._most)
+            if not self.cut:
+                self._data += encoded(document)
+                self._send(self._most)
 
     def hint(self, document: Mapping[str, Any]) -> None:
         """Send a frame that may as well be lost; never waits."""

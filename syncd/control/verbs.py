@@ -23,7 +23,8 @@ LEVELS = {
     **dict.fromkeys(["accounts link", "accounts unlink"], CHANGE),
 }
 """Verb -> what is needed for it. All others are done where they are typed: they need files of the person's
-own (``db backup``), or no database (``check``), or must not be done beside a service (``db restore``)."""
+own (``db backup``), or no database (``check``), must not be done beside a service (``db restore``), or have to
+tell that it does not answer (``health``)."""
 
 
 def verb_of(arguments: Sequence[str]) -> str | None:
@@ -33,4 +34,6 @@ def verb_of(arguments: Sequence[str]) -> str | None:
     verb, below = arguments[0], arguments[1] if len(arguments) > 1 else "-"
     if verb in GROUPS:
         verb = f"{verb} {GROUPS[verb] if below.startswith('-') else below}"
+    if verb == "schedule" and any(word.startswith("--simulate") for word in arguments):
+        return None  # which needs the configuration alone
     return verb if verb in LEVELS else None
