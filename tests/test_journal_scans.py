@@ -22,14 +22,23 @@ def aliases(statement: str, tables: tuple[str, ...]) -> dict[str, str]:
 
 
 def scans(site: Site, statements: set[str], tables: tuple[str, ...] = GROWING) -> set[str]:
-    """Return the statements that read one of these tables from end to end."""
+    """Return the statements that read one of these tables from end to end; a partial index is no whole table."""
+    partial = {
+        name
+        for (name,) in site.database.conn.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE '% WHERE %'"
+        )
+    }
     bad = set()
     for statement in statements:
         names = aliases(statement, tables)
         if not names or not re.match(r"\s*(SELECT|UPDATE|DELETE|INSERT|WITH)", statement):
             continue
         plan = site.database.conn.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
-        if any(re.fullmatch(rf"SCAN ({'|'.join(names)})( USING .*)?", detail) for *_, detail in plan):
+        found = (
+            re.fullmatch(rf"SCAN ({'|'.join(names)})(?: USING .*INDEX (\w+))?", text) for *_, text in plan
+        )
+        if any(one is not None and one[2] not in partial for one in found):
             bad.add(re.sub(r"\s+", " ", statement))
     return bad
 

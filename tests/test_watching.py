@@ -301,7 +301,7 @@ class TestTheRest:
 
         site = Site(hq={"detain": "first-run"})
         site.hired(2)
-        plugins = replace(site.here.plugins, failures=(PluginError("acme_hr", "no such library"),))
+        plugins = site.here.plugins._replace(failures=(PluginError("acme_hr", "no such library"),))
         found = troubles(standing(replace(site.here, plugins=plugins)))
 
         assert ["plugin_failed", "plan_held"] == [one.kind for one in found]

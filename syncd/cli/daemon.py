@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import AbstractContextManager
+
 import click
 
 from .options import examples
@@ -32,6 +35,11 @@ def daemon(ctx: click.Context, /, *, stuck_after: float) -> None:
     """
     from ..daemon import Service
     from ..logs import configure
+    from .serving import control
+
+    def asked(service: Service) -> AbstractContextManager[None]:
+        place = service.site.current.settings.socket
+        return control(service.house, place, os.environ, status=service.document, reload=service.reload)
 
     session = session_of(ctx)
     configure(level="info" if session.log_level == "off" else session.log_level)
@@ -40,6 +48,7 @@ def daemon(ctx: click.Context, /, *, stuck_after: float) -> None:
         session.given_state_directory,
         session.environ,
         clock=lambda: now(),  # noqa: PLW0108 - looked up at each call
+        sides=(asked,),
         stuck_after=stuck_after,
     )
     ctx.exit(service.run())

@@ -110,7 +110,7 @@ class Settings:
     sources: Mapping[str, SourceSettings] = field(default_factory=dict)
     platforms: Mapping[str, PlatformSettings] = field(default_factory=dict)
     observers: Mapping[str, ObserverSettings] = field(default_factory=dict)
-    metrics: MetricsSettings = MetricsSettings()
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     keep_values: timedelta | None = timedelta(days=400)
     purge_after: timedelta | None = timedelta(days=90)
     origins: Mapping[str, Origin] = field(default_factory=dict)

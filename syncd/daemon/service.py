@@ -22,7 +22,8 @@ from ..lock import Lock as Ownership
 from ..logs import get_log
 from ..notify import Notify
 from ..pipeline import scheduling
-from ..pipeline.installation import Installation
+from ..pipeline.installation import Installation, begin_observing
+from ..pipeline.publishing import Watch
 from ..pipeline.scheduling import Due
 from ..pipeline.turns import ACCOUNTS
 from ..store.database import Database
@@ -78,6 +79,7 @@ class Service:
         self._reloading = Lock()
         self._stuck: list[str] = []
         self._since = clock()
+        self._watch = Watch(self._since)
 
     def run(self) -> int:
         """Own the state directory and keep everything going until a signal says to end; return the exit code.
@@ -91,17 +93,21 @@ class Service:
             database.conn.execute("PRAGMA busy_timeout = 5000")  # a tick that fails comes again in a minute
             self.courier = Courier(self.site)
             self.house = House(self.site, self.courier)
+            self._observe(database)
             self._clock.every().minute.do(self._tick, database)
+            self._clock.every().minute.do(self._look, database)
             sides = opened.enter_context(ExitStack())
             for begin in self._sides:
                 sides.enter_context(begin(self))
             log.info("service_started", sources=len(self.site.current.settings.sources))
             self._tick(database)
+            self._look(database)
             self.notify.ready(self._status())
             code = self._keep_going(wake, database)
             self._stop()
             sides.close()
             self._end()
+            self._watch.stop()
             log.info("service_ended")
         return code
 
@@ -138,7 +144,7 @@ class Service:
             if dead:
                 log.error("service_broken", threads=dead)
                 return PluginError.exit_code
-            self._watch()
+            self._feed()
 
     def _received(self, wake: socket.socket, seconds: float) -> list[int]:
         """Wait for signals; several of one kind are one."""
@@ -151,7 +157,7 @@ class Service:
         caught, self._caught[:] = sorted(set(self._caught)), []
         return caught
 
-    def _watch(self) -> None:
+    def _feed(self) -> None:
         """Tell systemd that all is well, unless a thread has not been heard of for too long."""
         stuck = self.site.beats.stuck(self._stuck_after)
         if stuck and not self._stuck:
@@ -180,6 +186,22 @@ class Service:
                 self._order(here, [due for due in scheduling.due(here) if scheduling.claim(here, due)])
         except (SyncdError, OSError, sqlite3.Error) as error:
             log.error("tick_failed", error=str(error))  # noqa: TRY400 - it is told in words
+
+    def _look(self, database: Database) -> None:
+        """Let those who watch know how all stands. Never raises: a look comes again."""
+        try:
+            with self.site.using(database) as (_, here):
+                due: dict[tuple[str, str], datetime] = {
+                    (one.source, one.mode): one.begins for one in scheduling.next_due(here) if one.begins
+                }
+                self._watch.look(here, due=due, lanes=self.courier.lanes, reload_ok=self.reload_ok)
+        except (SyncdError, OSError, sqlite3.Error) as error:
+            log.error("look_failed", error=str(error))  # noqa: TRY400 - it is told in words
+
+    def _observe(self, database: Database) -> None:
+        """Let the observers of the configuration in force see what happens from now on."""
+        with self.site.using(database) as (_, here):
+            begin_observing(here)
 
     def _order(self, here: Installation, found: Iterable[Due]) -> None:
         for due in found:
@@ -215,6 +237,8 @@ class Service:
             return why
         self.reload_ok = True
         self.site.replace(fresh)
+        with closing(self.site.open()) as database:
+            self._observe(database)
         self.courier.wake()
         log.info("configuration_reloaded", sources=len(fresh.settings.sources))
         self.notify.ready(self._status())
