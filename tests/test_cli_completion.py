@@ -80,6 +80,15 @@ def test_fish_completes_a_verb_and_a_source(shells):
     assert ["directory"] == complete("syncd preview hr d")
 
 
+def test_zsh_has_the_function_registered_from_the_first_completion_on(office):
+    """click's own script leaves that to the second one, which then offers nothing."""
+    loaded = office.out("completion", "zsh").partition("loadautofunc ]]; then\n")[2].partition("else\n")[0]
+
+    assert ["compdef _syncd_completion syncd", '_syncd_completion "$@"'] == [
+        line.strip() for line in loaded.splitlines() if "#" not in line
+    ]
+
+
 def test_the_script_needs_no_configuration_and_names_the_program(office):
     office.config.unlink()
     script = office.out("completion", "zsh")

@@ -37,8 +37,16 @@ def completion(ctx: click.Context, /, *, shell: str, as_json: bool) -> None:
 
 
 def _script(root: click.Command, shell: str) -> str:
-    """Return click's script; bash is not started to ask how old it is."""
+    """Return click's script; bash is not started to ask how old it is.
+
+    zsh loads it with the first completion of a session. click registers its function with the second, which
+    then offers nothing; here the first one does.
+    """
     kind = get_completion_class(shell)
     if kind is None:
         raise LookupError(f"click knows no {shell}")
-    return ShellComplete.source(kind(root, {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE"))
+    completing = kind(root, {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE")
+    call = f'    {completing.func_name} "$@"\n'
+    return ShellComplete.source(completing).replace(
+        call, f"    compdef {completing.func_name} {PROGRAM}\n{call}"
+    )
