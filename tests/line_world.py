@@ -20,6 +20,7 @@ from syncd.config import Settings, load
 from syncd.connector import Source
 from syncd.model import Checkpoint, Layer, fold, fold_layers
 from syncd.pipeline import line as line_module
+from syncd.pipeline.approving import approve
 from syncd.pipeline.installation import Installation, Line, line_of
 from syncd.pipeline.opening import catalog_of
 from syncd.plugins import Plugins
@@ -175,7 +176,7 @@ class Site:
 
     def approve(self, run: Run) -> Run:
         """Approve a run and apply it, as ``syncd apply`` does."""
-        return self.apply(line_module.approve(self.here, run.id, plan_hash=run.plan_hash))
+        return self.apply(approve(self.here, run.id, plan_hash=run.plan_hash))
 
     def run(self, number: int) -> Run:
         found = run_of(self.database, number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from .settling import Settled
 from .staging import Staging, stamp
 from .standings import texts
 
+_APPLIED = "applied_"
 _REMOVES = "kind IN ('disable','delete') AND state IN ('planned','waiting')"
 
 
@@ -146,14 +148,31 @@ def entries_told(staging: Staging) -> int:
 
 
 def _done_since(staging: Staging, since: str) -> dict[str, int]:
-    """Count what was applied since then, and not undone, by the kind of operation."""
-    rows = staging.conn.execute(
-        "SELECT o.kind, COUNT(*) FROM runs r CROSS JOIN operations o ON o.run = r.id"
-        " WHERE r.connection IS ? AND r.enterprise = ? AND r.ended_at >= ?"
-        " AND o.state = 'applied' AND o.undone_by IS NULL GROUP BY o.kind",
-        (staging.connection, staging.enterprise, since),
+    """Count what was applied since then, and not undone, by the kind of operation.
+
+    Each run knows what it has applied; what was undone of that was undone later, and so since then as well.
+    """
+    conn, about = staging.conn, (staging.connection, staging.enterprise, since)
+    done: Counter[str] = Counter()
+    for (counts,) in conn.execute(
+        "SELECT counts FROM runs WHERE connection IS ? AND enterprise = ? AND ended_at >= ?", about
+    ):
+        done.update(
+            {
+                name.removeprefix(_APPLIED): n
+                for name, n in json.loads(counts).items()
+                if name.startswith(_APPLIED)
+            }
+        )
+    undone = conn.execute(
+        "SELECT o.kind, COUNT(DISTINCT o.id) FROM runs u CROSS JOIN operations i ON i.run = u.id"
+        " CROSS JOIN operations o ON o.id = i.undoes CROSS JOIN runs r ON r.id = o.run"
+        " WHERE u.undoes IS NOT NULL AND u.ended_at >= ?3 AND o.state = 'applied' AND o.undone_by IS NOT NULL"
+        " AND r.connection IS ?1 AND r.enterprise = ?2 AND r.ended_at >= ?3 GROUP BY o.kind",
+        about,
     )
-    return dict(rows.fetchall())
+    done.subtract(dict(undone.fetchall()))
+    return done
 
 
 def _containers(staging: Staging) -> dict[str, tuple[int, int]]:
