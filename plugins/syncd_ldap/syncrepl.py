@@ -44,7 +44,7 @@ class Told(NamedTuple):
     """What one answer says: whose entry it holds, or who is there still, or who is gone."""
 
     entries: tuple[bytes, ...] = ()
-    present: tuple[str, ...] = ()
+    present: tuple[bytes, ...] = ()
     removed: tuple[str, ...] = ()
     whole: bool = False
     """Whoever was not named by now is gone."""
@@ -73,6 +73,7 @@ class SyncRepl:
         whole = False
         changed: set[str | None] = set()
         removed: set[str] = set()
+        there = bytearray()
         for base, csns in mark.items():
             for told in self._told(base, csns):
                 if told.whole and len(mark) > 1:
@@ -84,7 +85,9 @@ class SyncRepl:
                     changed.add(one.anchor)
                     yield one
                 removed.update(told.removed)
-                yield from map(Present, told.present)
+                there += b"".join(told.present)
+        # slapd names everybody who is there, those whom it tells of as changed as well.
+        yield from map(Present, (one for one in _anchors(there) if one not in changed))
         # Whoever has left one base for another is told of by both.
         yield from map(Removed, sorted(removed - changed))
         return fresh, whole
@@ -161,10 +164,10 @@ def _entry(answer: bytes) -> Told:
     """Read an entry with its Sync State control; what stands behind the entry is no part of it."""
     operation, *behind = children(answer)
     parts = children(children(controls_of(behind)[STATE])[0][1])
-    state, anchor = parts[0][1][0], _uuid(parts[1][1])
+    state, raw = parts[0][1][0], parts[1][1]
     if state in {ADD, MODIFY}:
         return Told(entries=(element(ENTRY, operation[1]),))
-    return Told(present=(anchor,)) if state == PRESENT else Told(removed=(anchor,))
+    return Told(present=(_whole(raw),)) if state == PRESENT else Told(removed=(_uuid(raw),))
 
 
 def _information(answer: bytes) -> Told:
@@ -178,14 +181,26 @@ def _information(answer: bytes) -> Told:
     if tag != 0xA3:
         return Told()
     fields = children(contents)
-    anchors = tuple(_uuid(one) for kind, values in fields if kind == 0x31 for _, one in children(values))
+    raw = tuple(one for kind, values in fields if kind == 0x31 for _, one in children(values))
     deletes = any(kind == 0x01 and value != b"\x00" for kind, value in fields)
-    return Told(removed=anchors) if deletes else Told(present=anchors)
+    return Told(removed=tuple(map(_uuid, raw))) if deletes else Told(present=tuple(map(_whole, raw)))
 
 
 def _provider(csn: str) -> str:
     """Return which of several providers has given a CSN: its third part."""
     return csn.split("#")[2] if csn.count("#") > 1 else ""
+
+
+def _anchors(there: bytearray) -> Iterator[str]:
+    """Yield the anchors that stand behind each other, 16 bytes each: a million of them stay small."""
+    return (_uuid(bytes(there[at : at + 16])) for at in range(0, len(there), 16))
+
+
+def _whole(raw: bytes) -> bytes:
+    """Return an entryUUID as it came. Raises ValueError if it is none."""
+    if len(raw) != 16:
+        raise ValueError(f"an entryUUID of {len(raw)} bytes")
+    return raw
 
 
 def _uuid(raw: bytes) -> str:

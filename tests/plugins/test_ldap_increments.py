@@ -195,6 +195,26 @@ def test_without_a_session_log_the_server_lists_who_is_there(start_slapd: StartS
     assert (set(anchors.values()) - {anchors["u3"]}, True) == (present, items[-1].full)
 
 
+def test_who_is_changed_or_new_is_told_once_where_the_server_lists_who_is_there(
+    start_slapd: StartSlapd,
+) -> None:
+    """slapd lists them as well, and the engine uses nothing of an anchor that is told of twice."""
+    server = start_slapd(people(5), session_log=0)
+    source = ldap_source(server, incremental="sync")
+    anchors, cursor = whole(source)
+    server.delete(f"uid=u3,{PEOPLE}")
+    server.modify(f"dn: uid=u1,{PEOPLE}\nchangetype: modify\nreplace: sn\nsn: Changed\n")
+    server.add(person("new"))
+    items = list(source.read(cursor))
+
+    changed = [one for one in items if isinstance(one, Entry)]
+    assert ["new", "u1"] == sorted(one.attributes["uid"][0] for one in changed)
+    assert {anchors[name] for name in ("u0", "u2", "u4")} == {
+        one.anchor for one in items if isinstance(one, Present)
+    }
+    assert (5, True) == (len(items) - 1, items[-1].full)
+
+
 def test_a_list_of_changes_that_is_cut_short_removes_nobody(start_slapd: StartSlapd) -> None:
     """Content synchronization knows no pages: a size limit cuts it, and then all is read, in pages."""
     limits = [f'limits dn.exact="{READER}" size.soft=3 size.hard=3 size.pr=1000 size.prtotal=unlimited']

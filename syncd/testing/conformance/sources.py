@@ -248,9 +248,14 @@ class SourceConformance(ConnectorConformance):
 
 
 def applied(known: Mapping[str, Seen], items: Iterable[Item]) -> dict[str, Seen]:
-    """Return who is known after a read, as the engine sees it; the read has to be whole."""
+    """Return who is known after a read, as the engine sees it; the read has to be whole.
+
+    Nobody may be told of twice, such as by Entry and by Present: the engine uses neither then.
+    """
     people, present, end = dict(known), set[str | None](), None
     for item in items:
+        if isinstance(item, Entry | Present):
+            assert item.anchor not in present, f"{item.anchor} was told of twice in one read"
         if isinstance(item, Entry):
             people[item.anchor] = _seen(item)
         if isinstance(item, Removed):
