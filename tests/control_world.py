@@ -91,7 +91,11 @@ class Door:
     def connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(20)
-        connection.connect(os.fspath(self.place))
+        try:
+            connection.connect(os.fspath(self.place))
+        except OSError:
+            connection.close()
+            raise
         return connection
 
     def ask(self, method: str, more: bool = False, **parameters: Any) -> list[dict[str, Any]]:

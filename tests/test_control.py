@@ -4,6 +4,7 @@ import grp
 import json
 import os
 import pwd
+import random
 import socket
 import subprocess
 import sys
@@ -223,6 +224,21 @@ class TestCalls:
 
         assert ([{"parameters": {"status": {"state": "idle"}}}], 1) == (found, door.reloads)
 
+    def test_a_verb_that_wants_no_reply_is_carried_out_in_silence(self, door):
+        def carry_out(call):
+            call.progress("hr", "read", 1, None)
+            call.write("stdout", "{}")
+            return 0
+
+        door.carry_out = carry_out
+        with closing(door.connect()) as connection:
+            send(connection, {"method": "org.syncd.Sync", "oneway": True, "more": True})
+            send(connection, {**COMMAND, "oneway": True})
+            found = asked(connection, {"method": "org.syncd.Status"})
+
+        assert [{"parameters": {"status": {"state": "idle"}}}] == found
+        assert ["sync"] == [call.verb for call in door.calls]
+
     def test_calls_of_one_connection_are_answered_one_after_the_other(self, door):
         with closing(door.connect()) as connection:
             for _ in range(50):
@@ -308,6 +324,48 @@ class TestBounds:
 
         assert ("Busy", 75) == (name, about["exit_code"])
         assert [{"parameters": {"status": {"state": "idle"}}}] == still
+
+    def test_whatever_many_do_at_once_there_is_room_again_afterwards(self, tmp_path):
+        def carry_out(call):
+            for number in range(200):
+                call.write("stdout", f"{number}\n" * 50)
+                call.progress("hr", "read", number, None)
+            return 0
+
+        def misbehave(seed):
+            chance = random.Random(seed)
+            for _ in range(8):
+                with suppress(OSError), closing(door.connect()) as connection:
+                    for _ in range(chance.randrange(3)):
+                        send(connection, chance.choice([COMMAND, {"method": "org.syncd.Status"}, [], 7]))
+                        if chance.random() < 0.5:
+                            connection.recv(chance.choice([1, 1000, 100_000]))
+                    connection.sendall(chance.choice([b"", b"{", b"\0", b"x" * 10_000]))
+                    connection.shutdown(chance.choice([socket.SHUT_RD, socket.SHUT_WR, socket.SHUT_RDWR]))
+
+        with self.bounded(tmp_path, carry_out, grace=0.2, whole=0.2, idle=0.2) as door:
+            threads = [threading.Thread(target=misbehave, args=(seed,)) for seed in range(24)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            until = time.monotonic() + 20
+            while door.server._threads:
+                assert time.monotonic() < until
+                time.sleep(0.01)
+
+            assert [{"parameters": {"status": {"state": "idle"}}}] == door.ask("org.syncd.Status")
+
+    def test_without_threads_to_spare_it_is_said_and_not_the_end(self, door, monkeypatch):
+        def fail(_thread):
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", fail)
+            found = error_of(door.ask("org.syncd.Status"))
+
+        assert ("Busy", 75) == (found[0], found[1]["exit_code"])
+        assert [{"parameters": {"status": {"state": "idle"}}}] == door.ask("org.syncd.Status")
 
     def test_there_is_room_again_when_one_goes(self, tmp_path):
         with self.bounded(tmp_path, peers=1) as door:
@@ -532,7 +590,11 @@ os.setgid(65534)
 os.setuid(65534)
 connection = socket.socket(socket.AF_UNIX)
 connection.connect(sys.argv[1])
-connection.sendall(json.dumps({"method": sys.argv[3], "more": True, "parameters": json.loads(sys.argv[4])}).encode() + b"\\0")
+call = {"method": sys.argv[3], "more": True, "parameters": json.loads(sys.argv[4])}
+try:
+    connection.sendall(json.dumps(call).encode() + b"\\0")
+except BrokenPipeError:
+    pass
 data = b""
 while not data.endswith(b"\\0"):
     data += connection.recv(65536)
@@ -574,6 +636,13 @@ print(data.split(b"\\0")[-2].decode())
             assert 77 == reply["parameters"]["exit_code"]
             assert "nobody may not do this" in reply["parameters"]["message"]
         assert ([], 0) == (reachable.calls, reachable.reloads)
+
+    def test_strangers_take_no_room(self, reachable):
+        with ExitStack() as opened:
+            for _ in range(15):
+                asked(opened.enter_context(closing(reachable.connect())), {"method": "org.syncd.Status"})
+            for _ in range(5):
+                assert "org.syncd.NotPermitted" == self.stranger(reachable, "Status")["error"]
 
     def test_a_reader_may_look_and_nothing_else(self, reachable):
         group = grp.getgrnam("games")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import control_world
@@ -149,6 +150,17 @@ class TestWork:
     def test_what_needs_no_database_is_done_here(self, served, words):
         assert 0 == served.run(*words).exit_code
         assert [] == verbs(served)
+
+    def test_when_there_is_no_room_it_is_said(self, served):
+        with ExitStack() as opened:
+            for _ in range(16):
+                connection = opened.enter_context(closing(served.door.connect()))
+                control_world.asked(connection, {"method": "org.syncd.Status"})
+            done = served.process("runs")
+
+        assert (75, "syncd: the running syncd serves as many as it can; ask again later\n") == (
+            done.returncode, done.stderr,
+        )  # fmt: skip
 
     def test_beside_a_lock_that_is_anothers_the_holder_is_named(self, office):
         office.out("preview", "hr", code=3)

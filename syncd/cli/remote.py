@@ -140,7 +140,7 @@ class Words:
         self._connection = connection
         self._live = live
         self._replies: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
-        self._failure: OSError | None = None
+        self._failure: Exception | None = None
         self._thread = Thread(target=self._print, daemon=True)
         self._thread.start()
 
@@ -149,7 +149,7 @@ class Words:
         self._replies.put(reply)
 
     def end(self) -> None:
-        """Wait until all is written. Raises OSError if it could not be."""
+        """Wait until all is written. Raises what kept it from being written."""
         self._replies.put(None)
         self._thread.join()
         if self._failure is not None:
@@ -161,7 +161,7 @@ class Words:
         try:
             with ExitStack() as shown:
                 self._print_all(shown)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - whoever waits for this thread raises it
             self._failure = error
             self._connection.shutdown(sockets.SHUT_RDWR)
 

@@ -11,7 +11,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import Busy, ConfigError, SyncdError
+from ..logs import get_log
 from ..places import LONGEST_SOCKET
+
+log = get_log("syncd.control")
 
 GROUP = "syncd-admin"
 """Whose members can connect to a socket that the service opens itself."""
@@ -19,7 +22,7 @@ GROUP = "syncd-admin"
 _FIRST = 3
 """The first descriptor that is handed over (sd_listen_fds(3))."""
 
-_BACKLOG = 16
+_BACKLOG = 64
 
 
 @contextmanager
@@ -31,6 +34,13 @@ def open_socket(path: Path, environ: MutableMapping[str, str]) -> Iterator[socke
     """
     given = _given(environ)
     listener, placed = _placed(path) if given is None else (given, None)
+    status = Path(listener.getsockname()).stat()
+    log.info(
+        "control_opened",
+        path=str(listener.getsockname()),
+        mode=f"{status.st_mode & 0o777:04o}",
+        group=_group(status),
+    )
     try:
         yield listener
     finally:
@@ -98,7 +108,7 @@ def _make_room(path: Path) -> None:
         except ConnectionRefusedError:
             path.unlink()
             return
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             pass  # somebody is there, and has much to do
     raise Busy(f"a process that listens at {path}")
 
@@ -106,11 +116,18 @@ def _make_room(path: Path) -> None:
 def _let_in(path: Path) -> None:
     """Let the group connect, if there is one and we may give it the socket; else our own group.
 
-    Until here nobody but the owner can: connecting needs the right to write, and no umask in use gives that.
+    Called before anybody can be answered there.
     """
     with suppress(KeyError, PermissionError):
         os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
     path.chmod(0o660)
+
+
+def _group(status: os.stat_result) -> str:
+    try:
+        return grp.getgrgid(status.st_gid).gr_name
+    except KeyError:
+        return str(status.st_gid)
 
 
 def _identity(path: Path) -> tuple[int, int]:

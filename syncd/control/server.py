@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from threading import Lock, Thread
+from threading import Lock, Thread, current_thread
 
 from ..logs import get_log
 from .frames import LARGEST, BadFrame, Frames, Outbox, encoded
 from .peers import Peer, peer_of
-from .service import BUSY, INTERFACE, Service
+from .service import BUSY, Service, refused
 
 log = get_log("syncd.control")
 
@@ -96,22 +96,24 @@ class Server:
             self._welcome(connection)
 
     def _welcome(self, connection: socket.socket) -> None:
+        thread = Thread(target=self._serve, args=(connection,), name="control peer", daemon=True)
         with self._lock:
-            full = len(self._threads) >= self._bounds.peers
-            if not full and not self._ending:
-                thread = Thread(target=self._serve, args=(connection,), name="control peer", daemon=True)
+            room = len(self._threads) < self._bounds.peers and not self._ending
+            if room:
                 self._threads[thread] = connection
+        try:
+            if room:
                 thread.start()
                 return
+        except RuntimeError:  # the system has no more threads
+            with self._lock:
+                del self._threads[thread]
         told = "the running syncd serves as many as it can; ask again later"
+        answer = encoded(refused("Busy", told, BUSY).reply)
         with suppress(OSError), connection:  # whoever is gone need not know
-            parameters = {"message": told, "exit_code": BUSY}
-            answer = encoded({"error": f"{INTERFACE}.Busy", "parameters": parameters})
             connection.send(answer, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
     def _serve(self, connection: socket.socket) -> None:
-        from threading import current_thread
-
         try:
             with connection:
                 self._converse(connection, peer_of(connection))
@@ -129,6 +131,10 @@ class Server:
 
         ear = Outbox(connection, most=bounds.lag, grace=bounds.grace, rate=bounds.rate, told=told)
         frames = Frames(connection, bounds.largest)
+        stranger = self._service.stranger(peer)
+        if stranger is not None:  # takes no room from those who may ask
+            ear.hint(stranger)
+            return
         while not ear.cut and not self._ending:
             try:
                 message = frames.next(bounds.idle, bounds.whole)

@@ -29,11 +29,10 @@ NOT_PERMITTED, BUSY, FAILED = 77, 75, 70
 
 
 class Refused(Exception):
-    """The answer is an error of the interface; ``name`` is its whole name."""
+    """The answer is an error; ``reply`` is how it is said."""
 
     def __init__(self, name: str, **parameters: Any) -> None:
-        self.name = name
-        self.parameters = parameters
+        self.reply = {"error": name, "parameters": parameters}
         super().__init__(name)
 
 
@@ -64,23 +63,32 @@ class Service:
         made.interface(INTERFACE)(object)
         return made
 
+    def stranger(self, peer: Peer) -> dict[str, Any] | None:
+        """Return what is told to a peer that may ask for nothing at all; None for all others."""
+        try:
+            self._require(peer, LOOK, "connect")
+        except Refused as error:
+            return error.reply
+        return None
+
     def answer(self, message: Mapping[str, Any], peer: Peer, ear: Ear) -> None:
         """Carry out one call and send its replies; a fault becomes an error reply."""
+        silent = message.get("oneway") is True
         try:
-            parameters = self._answer(message, peer, ear)
+            parameters = self._answer(message, peer, ear, more=message.get("more") is True and not silent)
             reply: dict[str, Any] = {"parameters": parameters}
         except Refused as error:
-            reply = {"error": error.name, "parameters": error.parameters}
+            reply = error.reply
         except BadParameter as error:
             reply = {"error": f"{_VARLINK}.InvalidParameter", "parameters": {"parameter": error.name}}
         except Exception as error:
             log.exception("control_failed", error=str(error))
             told = f"unexpected {type(error).__name__}; the log of the service says more"
-            reply = {"error": f"{INTERFACE}.Failed", "parameters": {"message": told, "exit_code": FAILED}}
-        if message.get("oneway") is not True:
+            reply = refused("Failed", told, FAILED).reply
+        if not silent:
             ear.put(reply)
 
-    def _answer(self, message: Mapping[str, Any], peer: Peer, ear: Ear) -> dict[str, Any]:
+    def _answer(self, message: Mapping[str, Any], peer: Peer, ear: Ear, *, more: bool) -> dict[str, Any]:
         method, given = message.get("method"), message.get("parameters")
         if not isinstance(method, str):
             raise Refused(f"{_VARLINK}.InvalidParameter", parameter="method")
@@ -97,7 +105,7 @@ class Service:
             raise BadParameter("upgrade")
         if interface == _VARLINK:
             return self._introspected(name, parameters)
-        return self._called(name, parameters, peer, ear, more=message.get("more") is True)
+        return self._called(name, parameters, peer, ear, more=more)
 
     def _introspected(self, name: str, parameters: Parameters) -> dict[str, Any]:
         if name == "GetInfo":
