@@ -1,6 +1,7 @@
 """The control socket by itself: Varlink, bounds, peers; what verbs do stands in test_control_verbs."""
 
 import grp
+import itertools
 import json
 import os
 import pwd
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 
 import syncd.control
 from syncd.cli import root
-from syncd.control.frames import LARGEST
+from syncd.control.frames import LARGEST, Frames, encoded
 from syncd.control.listening import open_socket
 from syncd.control.peers import Peer, Rights, peer_of
 from syncd.control.verbs import LEVELS, verb_of
@@ -538,6 +539,30 @@ class TestFuzz:
                 assert "error" in reply or "parameters" in reply
         assert [{"parameters": {"status": {"state": "idle"}}}] == door.ask("org.syncd.Status")
 
+    @settings(max_examples=100)
+    @given(
+        texts=st.lists(st.text(max_size=50), min_size=1, max_size=5),
+        cuts=st.lists(st.integers(1, 60), min_size=1, max_size=20),
+    )
+    def test_frames_are_the_same_however_they_are_cut(self, texts, cuts):
+        data, sizes = b"".join(encoded({"text": text}) for text in texts), itertools.cycle(cuts)
+        one, other = socket.socketpair()
+        with one, other:
+
+            def send_all():
+                at = 0
+                while at < len(data):
+                    at += one.send(data[at : at + next(sizes)])
+                one.shutdown(socket.SHUT_WR)
+
+            sender = threading.Thread(target=send_all)
+            sender.start()
+            frames = Frames(other)
+            found = list(iter(lambda: frames.next(10, 10), None))
+            sender.join()
+
+        assert [{"text": text} for text in texts] == found
+
     JSON = st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -740,6 +765,22 @@ with open_socket(Path(sys.argv[1] + ".own"), environ) as found:
     print(found.fileno(), found.getsockname(), sorted(environ), os.get_inheritable(3))
 print(os.path.exists(sys.argv[1]))
 """
+
+    @pytest.mark.parametrize("fate", ["abstract", "gone"])
+    def test_one_of_systemd_need_not_be_a_file(self, tmp_path, fate):
+        """A name that begins with NUL is in no folder (unix(7)); and somebody may have tidied up."""
+        place = tmp_path / "x"
+        code = self.ACTIVATED.replace("bind(sys.argv[1])", "bind('\\0' + sys.argv[1])")
+        code = (
+            code
+            if fate == "abstract"
+            else self.ACTIVATED.replace("os.dup2", "os.unlink(sys.argv[1]); os.dup2")
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, place, "mine"], capture_output=True, text=True, check=True
+        )
+
+        assert done.stdout.startswith("3 ")
 
     @pytest.mark.parametrize("whose", ["mine", "another's"])
     def test_what_systemd_opened_is_taken_over_and_stays(self, tmp_path, whose):

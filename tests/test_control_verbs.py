@@ -462,7 +462,7 @@ class TestTerminal:
 
 class TestLeaving:
     def test_an_interrupt_leaves_and_the_run_goes_on_to_its_end(self, served):
-        served.people = {str(number): (f"p{number}", "P", f"N{number}", "") for number in range(30_000)}
+        served.people = {str(number): (f"p{number}", "P", f"N{number}", "") for number in range(12_000)}
         served.write()
         served.set("stable_for = 0\nmatch", "stable_for = 0\nmax_entries = 100000\nmatch")
         served.house.settings = control_world.House(served.config).settings
@@ -475,7 +475,7 @@ class TestLeaving:
         assert "Traceback" not in terminal.seen
         with served.house.turn:
             [run] = served.json("runs")["runs"]
-        assert (30_000, "held") == (run["entries"], run["state"])
+        assert (12_000, "held") == (run["entries"], run["state"])
 
     def test_a_reader_of_the_output_that_goes_away_is_no_failure_to_talk_about(self, served):
         served.people = {str(number): (f"p{number}", "P", f"N{number}", "") for number in range(3000)}

@@ -34,13 +34,7 @@ def open_socket(path: Path, environ: MutableMapping[str, str]) -> Iterator[socke
     """
     given = _given(environ)
     listener, placed = _placed(path) if given is None else (given, None)
-    status = Path(listener.getsockname()).stat()
-    log.info(
-        "control_opened",
-        path=str(listener.getsockname()),
-        mode=f"{status.st_mode & 0o777:04o}",
-        group=_group(status),
-    )
+    log.info("control_opened", **_rights(listener.getsockname()))
     try:
         yield listener
     finally:
@@ -123,11 +117,14 @@ def _let_in(path: Path) -> None:
     path.chmod(0o660)
 
 
-def _group(status: os.stat_result) -> str:
+def _rights(name: str | bytes) -> dict[str, str]:
+    """Return where a socket is and who can connect; of one that is no file (any more) only its name."""
     try:
-        return grp.getgrgid(status.st_gid).gr_name
-    except KeyError:
-        return str(status.st_gid)
+        status = Path(os.fsdecode(name)).stat()
+        group = grp.getgrgid(status.st_gid).gr_name
+    except (OSError, ValueError, KeyError):
+        return {"path": str(name)}
+    return {"path": str(name), "mode": f"{status.st_mode & 0o777:04o}", "group": group}
 
 
 def _identity(path: Path) -> tuple[int, int]:

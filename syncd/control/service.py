@@ -162,7 +162,10 @@ class Service:
 
     def _executed(self, call: Call, peer: Peer) -> int:
         code = self.execute(call)
-        log.info("control_called", verb=call.verb, actor=call.actor, pid=peer.pid, exit_code=code)
+        if call.looks:
+            log.debug("control_called", verb=call.verb, actor=call.actor, pid=peer.pid, exit_code=code)
+        else:
+            log.info("control_called", verb=call.verb, actor=call.actor, pid=peer.pid, exit_code=code)
         return code
 
     def _documented(self, arguments: tuple[str, ...], peer: Peer, ear: Ear, *, more: bool) -> dict[str, Any]:
