@@ -19,6 +19,7 @@ from test_cli_terminal import ESCAPES, Terminal
 from syncd import cli
 from syncd.cli.serving import control
 from syncd.control.verbs import LEVELS
+from syncd.daemon import generation
 from syncd.lock import Lock
 from syncd.pipeline import line
 
@@ -127,6 +128,15 @@ class TestWork:
 
         assert 74 == result.exit_code
         assert [] == verbs(served)
+
+    def test_a_service_listens_where_its_verbs_look(self, office, tmp_path):
+        other = tmp_path / "other"
+        found = [generation.load((office.config,), place, {}).settings.socket for place in (None, other)]
+        with control_world.Door(found[1], lambda _call: 9).open() as door:
+            assert 9 == office.run("--state-directory", str(other), "sync").exit_code
+
+        assert [office.folder / "state" / "control.sock", other / "control.sock"] == found
+        assert ["sync"] == [call.verb for call in door.calls]
 
     def test_without_a_service_it_is_done_here(self, served, office):
         served.door.place.unlink()

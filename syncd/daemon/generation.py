@@ -14,6 +14,7 @@ from ..logs import get_log
 from ..pipeline.delivering import lanes_of
 from ..pipeline.installation import Installation, resolver
 from ..pipeline.opening import plugins_for, settings_for
+from ..places import socket_of
 from ..plugins import Plugins
 
 log = get_log("syncd.daemon")
@@ -45,7 +46,8 @@ def load(
         plugins.hooks.close(0)
         raise
     if state_directory is not None:
-        settings = replace(settings, state_directory=state_directory.absolute())
+        place = state_directory.absolute()
+        settings = replace(settings, state_directory=place, socket=socket_of(place))
     for failure in plugins.failures:
         log.error("plugin_failed", plugin=failure.plugin, error=str(failure))
     plugins.hooks.report = _told
