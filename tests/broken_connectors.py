@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
@@ -14,11 +15,12 @@ from typing import ClassVar
 import pytest
 from pydantic import BaseModel
 
-from syncd import Checkpoint, Denied, Entry, Field, Gone, Outcome, Problem, Removed, Unavailable
+from syncd import Checkpoint, Denied, Entry, Field, Gone, Observer, Outcome, Problem, Removed, Unavailable
 from syncd.testing import (
     MemoryDeltaSource,
     MemoryPlatform,
     MemorySource,
+    ObserverConformance,
     PlatformConformance,
     RuleConformance,
     SourceConformance,
@@ -457,6 +459,22 @@ class TestListsAnotherFingerprint(BrokenPlatform):
     class Broken(MemoryPlatform):
         def list(self):
             return ((remote_id, fingerprint[:-1]) for remote_id, fingerprint in super().list())
+
+
+class TestSlowAndChoosy(ObserverConformance):
+    breaks = ("test_any_event_can_be_told", "test_being_told_takes_no_time")
+
+    class Broken(Observer):
+        class Options(BaseModel, extra="forbid"):
+            pass
+
+        def observe(self, event):
+            time.sleep(0.6)
+            assert event.fields["severity"] in {"ok", "warning", "critical"}
+
+    @pytest.fixture
+    def observer(self):
+        return self.Broken(self.Broken.Options(), context())
 
 
 class TestBadTransform(TransformConformance):

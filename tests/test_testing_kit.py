@@ -34,6 +34,7 @@ from syncd.testing import (
     MemoryDeltaSource,
     MemoryPlatform,
     MemorySource,
+    ObserverConformance,
     PlatformConformance,
     RuleConformance,
     SourceConformance,
@@ -44,7 +45,7 @@ from syncd.testing import (
 )
 
 ROOT = Path(__file__).parents[1]
-KITS = (SourceConformance, PlatformConformance, TransformConformance, RuleConformance)
+KITS = (SourceConformance, PlatformConformance, ObserverConformance, TransformConformance, RuleConformance)
 
 
 class OverAWorld(SourceConformance):

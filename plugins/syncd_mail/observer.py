@@ -46,6 +46,10 @@ class Mail(Observer):
         self._closing = False
         self._sent: deque[float] = deque()
 
+    def open(self) -> None:
+        """Begin, once more after a ``close``; nothing is asked of the server."""
+        self._closing = False
+
     def observe(self, event: Event) -> None:
         """Take note of a notice; the thread sends it."""
         if not self._is_wanted(event):
@@ -65,6 +69,7 @@ class Mail(Observer):
             self._wake.notify_all()
         if self._thread is not None:
             self._thread.join(_LAST + 1)
+            self._thread = None
 
     def check(self) -> list[str]:
         """Greet the server, log in, and let it take sender and receivers; nothing is sent."""

@@ -21,6 +21,7 @@ pytest.register_assert_rewrite("syncd.testing.conformance")
 
 if TYPE_CHECKING:
     from .conformance import (
+        ObserverConformance,
         PlatformConformance,
         RuleConformance,
         SourceConformance,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "conformance": (
+        "ObserverConformance",
         "PlatformConformance",
         "RuleConformance",
         "SourceConformance",
@@ -52,6 +54,7 @@ __all__ = [
     "MemoryDeltaSource",
     "MemoryPlatform",
     "MemorySource",
+    "ObserverConformance",
     "PlatformConformance",
     "RecordingLog",
     "RuleConformance",

@@ -9,7 +9,7 @@ from servers.certificates import Authority
 from servers.smtp import PASSWORD, USER, MailServer, free_port
 
 from syncd import Denied, Event, Unavailable
-from syncd.testing import context
+from syncd.testing import ObserverConformance, context
 from syncd_mail import observer as observer_module
 from syncd_mail.observer import Mail
 from syncd_mail.options import Options
@@ -166,6 +166,23 @@ class TestSending:
 
             assert [USER] == server.users
             assert "TLSv1." in one.check()[0]
+
+
+class TestConformance(ObserverConformance):
+    @pytest.fixture
+    def observer(self):
+        with MailServer() as server:
+            yield Mail(options(server.port), context("ops"))
+
+    @pytest.fixture
+    def unreachable(self):
+        return Mail(options(free_port()), context("ops"))
+
+    @pytest.fixture
+    def denied(self):
+        with MailServer() as server:
+            server.unknown = {"ops@acme.example"}
+            yield Mail(options(server.port), context("ops"))
 
 
 class TestWhatGoesWrong:

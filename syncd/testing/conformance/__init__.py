@@ -1,10 +1,12 @@
-"""The requirements on sources, platforms, transforms and rules, a test each."""
+"""The requirements on sources, platforms, observers, transforms and rules, a test each."""
 
 from .functions import RuleConformance, TransformConformance
+from .observers import ObserverConformance
 from .platforms import PlatformConformance
 from .sources import SourceConformance, SourceWorld
 
 __all__ = [
+    "ObserverConformance",
     "PlatformConformance",
     "RuleConformance",
     "SourceConformance",

@@ -1,4 +1,4 @@
-"""What is required of sources and platforms alike."""
+"""What is required of sources, platforms and observers alike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...errors import Denied, Unavailable
 
 
 class ConnectorConformance:
-    """The part that both kinds share; a subclass gives the fixture ``connector``.
+    """The part that all kinds share; a subclass gives the fixture ``connector``.
 
     Optional fixtures: ``unreachable`` is a connector whose other side is not there, ``denied`` is one
     whose password is wrong. Without them those tests are skipped, and say so.
