@@ -193,6 +193,20 @@ def test_the_watch_tells_the_observers(site):
     assert ["plan_held"] == hooks.seen
 
 
+def test_within_a_transaction_the_watch_looks_and_tells_nothing_yet(site):
+    """As a long run does, to let the heartbeat go on."""
+    hooks = Observing(site.here.plugins.hooks)
+    here = replace(site.here, plugins=replace(site.here.plugins, hooks=hooks))
+    watch = Watch(START)
+    with site.database.transaction():
+        assert 1 == len(watch.look(here).held)
+    assert [] == hooks.seen
+
+    watch.look(here)
+
+    assert ["plan_held"] == hooks.seen
+
+
 class TestAnyHistory:
     @given(st.lists(st.tuples(st.sets(st.sampled_from(sorted(ENDS))), st.integers(1, 3000)), max_size=30))
     def test_what_was_told_is_what_is_there_and_nothing_is_silent_for_more_than_a_day(self, history):

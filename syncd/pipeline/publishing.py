@@ -48,7 +48,8 @@ class Watch:
     ) -> Standing:
         """Look at everything, publish the metrics, tell the notices that are due; return what was seen.
 
-        ``here`` may be another one after a reload. A file that cannot be written, or a port that cannot be
+        ``here`` may be another one after a reload. May be called while a run is under way, so that the
+        heartbeat goes on; within a transaction no notices are told. A file that cannot be written, or a port that cannot be
         had, is logged once and tried again at the next look; whatever else fails is the caller's.
         """
         stands = standing(here, due=due, lanes=lanes, since=self.since)
@@ -61,9 +62,8 @@ class Watch:
             if self._unwritten != str(error):
                 log.warning("metrics_unpublished", error=str(error))
             self._unwritten = str(error)
-        for event in look_for_notices(here.database, stands):
-            _log(event)
-            here.plugins.hooks.observe(event)
+        if not here.database.conn.in_transaction:  # else they are told by the next look
+            self._tell(here, stands)
         return stands
 
     def stop(self) -> None:
@@ -71,6 +71,11 @@ class Watch:
         if self._listener is not None:
             self._listener.stop()
             self._listener = None
+
+    def _tell(self, here: Installation, stands: Standing) -> None:
+        for event in look_for_notices(here.database, stands):
+            _log(event)
+            here.plugins.hooks.observe(event)
 
     def _publish(self, here: Installation, found: Sequence[Family]) -> None:
         settings = here.settings.metrics
