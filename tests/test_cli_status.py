@@ -47,6 +47,17 @@ class TestStatus:
 
         assert office.out("status").startswith("no daemon is running; nothing reads hr by itself\n")
 
+    def test_when_a_source_is_read_next_is_told(self, office):
+        office.begin()
+        office.set(*SCHEDULED)
+        office.later(minutes=10)
+        (hr,) = [one for one in office.json("status")["sources"] if one["source"] == "hr"]
+
+        assert re.search(
+            r"^hr +well +10m ago +20\d\d-\d\d-\d\d \d\d:\d\d +3 ", office.out("status"), re.MULTILINE
+        )
+        assert ["full"] == [*hr["next"]]
+
     def test_a_source_that_is_not_configured_any_more_is_told(self, office):
         office.begin()
         office.without("directory")

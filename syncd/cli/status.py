@@ -45,13 +45,15 @@ def status(ctx: click.Context, /, *, as_json: bool) -> None:
 def look(session: Session) -> tuple[Installation, Standing, Owner | None]:
     """Return how everything stands, and who owns the state directory."""
     from ..lock import owner_of
+    from ..pipeline.scheduling import next_due
     from ..pipeline.watching import standing
 
     here = session.reading
     owner = owner_of(session.settings.state_directory)
     runs = owner is not None and owner.verb == DAEMON
     since = datetime.fromtimestamp(owner.since, UTC) if owner is not None and runs else None
-    return here, standing(here, since=since), owner
+    due = {(one.source, one.mode): one.begins for one in next_due(here) if one.begins is not None}
+    return here, standing(here, due=due, since=since), owner
 
 
 def by_itself(here: Installation) -> list[str]:

@@ -10,11 +10,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ..config.settings import SourceSettings
-from ..schedules import MODES as SCHEDULED
-from ..schedules import Schedule, parse
+from ..schedules import MODES, Mode, Schedule, parse
 from ..store import watching as store
 from ..store.remotes import time_of
-from ..store.watching import MODES, Known, Latest, Open
+from ..store.watching import Known, Latest, Open
 from .installation import Installation
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ MISSED = 2
 SLACK = timedelta(minutes=10)
 """What is added to that: a read takes its time."""
 
-Due = Mapping[tuple[str, str], datetime]
+Due = Mapping[tuple[str, Mode], datetime]
 """(source, mode) -> when it is to be read next."""
 
 _PERIODS = {"daily": 1, "weekly": 7, "monthly": 31}
@@ -205,9 +204,7 @@ def _late(
         return ()
     last = {"full": read.get("full"), "incremental": max(read.values(), default=None)}
     return tuple(
-        mode
-        for mode in SCHEDULED
-        if overdue(str(settings.schedule.of(mode)), time_of(last[mode]), now, since)
+        mode for mode in MODES if overdue(str(settings.schedule.of(mode)), time_of(last[mode]), now, since)
     )
 
 
