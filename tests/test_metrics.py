@@ -265,7 +265,7 @@ class TestWatch:
     def site(self, tmp_path, **metrics):
         site = Site(hq={"detain": "first-run"})
         site.hired(2)
-        settings = replace(site.settings.metrics, **metrics)
+        settings = site.settings.metrics._replace(**metrics)
         site.settings = replace(site.settings, metrics=settings)
         return site
 
@@ -298,13 +298,13 @@ class TestWatch:
         try:
             watch.look(site.here)
             site.settings = replace(
-                site.settings, metrics=replace(site.settings.metrics, listen=("127.0.0.1", second))
+                site.settings, metrics=site.settings.metrics._replace(listen=("127.0.0.1", second))
             )
             watch.look(site.here)
             assert "syncd_held_runs" in fetch(second)
             with pytest.raises(OSError):
                 fetch(first)
-            site.settings = replace(site.settings, metrics=replace(site.settings.metrics, listen=None))
+            site.settings = replace(site.settings, metrics=site.settings.metrics._replace(listen=None))
             watch.look(site.here)
             with pytest.raises(OSError):
                 fetch(second)

@@ -185,7 +185,7 @@ class Observing:
 
 def test_the_watch_tells_the_observers(site):
     hooks = Observing(site.here.plugins.hooks)
-    here = replace(site.here, plugins=replace(site.here.plugins, hooks=hooks))
+    here = replace(site.here, plugins=site.here.plugins._replace(hooks=hooks))
     watch = Watch(START)
     watch.look(here)
     watch.look(here)
@@ -196,7 +196,7 @@ def test_the_watch_tells_the_observers(site):
 def test_within_a_transaction_the_watch_looks_and_tells_nothing_yet(site):
     """As a long run does, to let the heartbeat go on."""
     hooks = Observing(site.here.plugins.hooks)
-    here = replace(site.here, plugins=replace(site.here.plugins, hooks=hooks))
+    here = replace(site.here, plugins=site.here.plugins._replace(hooks=hooks))
     watch = Watch(START)
     with site.database.transaction():
         assert 1 == len(watch.look(here).held)
