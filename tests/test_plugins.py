@@ -171,7 +171,7 @@ class TestWhatIsLoaded:
             (word.partition(" ")[2], row.name)
             for row in plugins.table()
             for word in row.provides
-            if row.name in loaded and word.startswith(("source ", "platform "))
+            if row.name in loaded and word.startswith(("source ", "platform ", "observer "))
         }
 
         assert [] == [str(one) for one in plugins.failures if one.plugin not in plugins.unavailable]
