@@ -52,7 +52,9 @@ def look(session: Session) -> tuple[Installation, Standing, Owner | None]:
     owner = owner_of(session.settings.state_directory)
     runs = owner is not None and owner.verb == DAEMON
     since = datetime.fromtimestamp(owner.since, UTC) if owner is not None and runs else None
-    due = {(one.source, one.mode): one.begins for one in next_due(here) if one.begins is not None}
+    due: dict[tuple[str, str], datetime] = {
+        (one.source, one.mode): one.begins for one in next_due(here) if one.begins is not None
+    }
     return here, standing(here, due=due, since=since), owner
 
 

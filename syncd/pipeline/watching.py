@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ..config.settings import SourceSettings
-from ..schedules import MODES, Mode, Schedule, parse
+from ..schedules import MODES, Schedule, parse
 from ..store import watching as store
 from ..store.remotes import time_of
 from ..store.watching import Known, Latest, Open
@@ -25,7 +25,7 @@ MISSED = 2
 SLACK = timedelta(minutes=10)
 """What is added to that: a read takes its time."""
 
-Due = Mapping[tuple[str, Mode], datetime]
+Due = Mapping[tuple[str, str], datetime]
 """(source, mode) -> when it is to be read next."""
 
 _PERIODS = {"daily": 1, "weekly": 7, "monthly": 31}
