@@ -37,6 +37,8 @@ login = "uid"
 last_name = "sn"
 """
 
+OFTEN = 'schedule = { full = "every 5m" }'
+
 DIRECTORY = """
 [enterprise.acme]
 sources = ["hq"]
@@ -195,6 +197,35 @@ def test_secrets_may_be_encrypted_at_rest(machine):
 
     assert "0" == machine.show("syncd-sync@hq.service", "ExecMainStatus")["ExecMainStatus"]
     assert "hunter2" not in machine.run("cat", "/etc/syncd/credentials.encrypted/hq")
+
+
+def test_the_daemon_reads_by_its_schedule_reloads_and_ends_well(machine):
+    configure(machine, CONFIGURATION.replace("detain", f"{OFTEN}\ndetain"))
+    machine.run("systemctl", "enable", "--now", "syncd")
+    applied = eventually(lambda: machine.journal("SYNCD_EVENT=run_applied", "_TRANSPORT=journal"))
+    machine.run("systemctl", "reload", "syncd")
+    running = machine.show("syncd", "ActiveState", "NRestarts")
+    machine.run("systemctl", "stop", "syncd")
+
+    assert applied, machine.run("journalctl", "--no-pager", "--unit=syncd")
+    assert {"ActiveState": "active", "NRestarts": "0"} == running
+    assert {"ActiveState": "inactive", "Result": "success"} == machine.show("syncd", "ActiveState", "Result")
+    assert "inactive" == machine.show("syncd.socket", "ActiveState")["ActiveState"]
+    assert [] == machine.journal("_SYSTEMD_UNIT=syncd.service", "--priority=warning")
+
+
+def test_members_of_the_group_are_served_through_the_socket_and_strangers_are_not(machine):
+    configure(machine, CONFIGURATION)
+    for person in ("ada", "eve"):
+        machine.run("useradd", person)
+    machine.run("usermod", "--append", "--groups", "syncd-admin", "ada")
+    machine.run("systemctl", "start", "syncd.socket")  # the first verb starts the daemon
+    asked = machine.run("runuser", "-u", "ada", "--", "syncd", "sync", "staff", check=False)
+    refused = machine.run("runuser", "-u", "eve", "--", "syncd", "sync", "staff", check=False)
+
+    assert "staff: run 1 is done: 1 entry, 0 unchanged, 1 applied" in asked
+    assert "this user may not connect there" in refused
+    assert "active" == machine.show("syncd", "ActiveState")["ActiveState"]
 
 
 STUB = """
