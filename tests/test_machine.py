@@ -91,7 +91,7 @@ def test_the_package_brings_user_group_folders_socket_and_completions(bare_machi
         "/etc/syncd/syncd.toml.example 640 root:syncd",
         "/etc/syncd/credentials 700 root:root",
         "/var/lib/syncd 700 syncd:syncd",
-        "/run/syncd 755 root:root",
+        "/run/syncd 755 syncd:syncd",
         "/run/syncd/control.sock 660 root:syncd-admin",
     ] == modes(
         machine,
@@ -226,6 +226,22 @@ def test_members_of_the_group_are_served_through_the_socket_and_strangers_are_no
     assert "staff: run 1 is done: 1 entry, 0 unchanged, 1 applied" in asked
     assert "this user may not connect there" in refused
     assert "active" == machine.show("syncd", "ActiveState")["ActiveState"]
+    assert ["/run/syncd/control.sock 660 root:syncd-admin"] == modes(machine, "/run/syncd/control.sock")
+
+
+def test_what_listens_outlives_a_daemon_that_is_killed(machine):
+    configure(machine)
+    dropped_in(machine, "syncd.service", "[Service]\nRestartSec=1\n")
+    machine.run("systemctl", "start", "syncd")
+    machine.run("systemctl", "kill", "--signal=KILL", "--kill-who=main", "syncd")
+    again = eventually(
+        lambda: (
+            {"ActiveState": "active", "NRestarts": "1"} == machine.show("syncd", "ActiveState", "NRestarts")
+        )
+    )
+
+    assert again
+    assert ["/run/syncd/control.sock 660 root:syncd-admin"] == modes(machine, "/run/syncd/control.sock")
 
 
 STUB = """

@@ -36,10 +36,10 @@ class TestWhereTheMetricsGo:
         assert (None, None) == (metrics.textfile, metrics.listen)
 
     def test_into_the_runtime_directory_of_the_service(self, loaded):
-        settings = loaded("", RUNTIME_DIRECTORY="/run/syncd-metrics:/run/other")
+        settings = loaded("", RUNTIME_DIRECTORY="/run/syncd:/run/other")
 
-        assert "/run/syncd-metrics/syncd.prom" == str(settings.metrics.textfile)
-        assert ("metrics.textfile", "/run/syncd-metrics/syncd.prom", "environment RUNTIME_DIRECTORY") in [
+        assert "/run/syncd/syncd.prom" == str(settings.metrics.textfile)
+        assert ("metrics.textfile", "/run/syncd/syncd.prom", "environment RUNTIME_DIRECTORY") in [
             (path, value, str(origin)) for path, value, origin in show(settings)
         ]
 
