@@ -56,10 +56,10 @@ def load(
 
 def require_same_place(old: Settings, new: Settings) -> None:
     """Refuse what cannot change while the service runs. Raises ConfigError."""
-    if new.state_directory != old.state_directory:
-        raise ConfigError(
-            f"state_directory was {old.state_directory} and is {new.state_directory}: that takes a restart"
-        )
+    for key in ("state_directory", "socket"):
+        before, after = getattr(old, key), getattr(new, key)
+        if before != after:
+            raise ConfigError(f"{key} was {before} and is {after} now: that takes a restart")
 
 
 def _told(failure: PluginError) -> None:
