@@ -435,6 +435,52 @@ def test_an_anchor_that_comes_twice_is_a_problem_and_nothing_else(monkeypatch, b
     assert 6 == run.entries
 
 
+def test_what_an_incremental_read_tells_twice_is_told_again_by_the_next():
+    """One of two entries with the same anchor goes: the other does not change, and is read all the same."""
+    site = Site(hq={"type": "memory-delta"})
+    site.hired(2)
+    site.world().change("p000", sn="Changed")
+    other = Entry("p000", {"uid": ("other",), "sn": ("Other",)})
+
+    class Doubled(HostileSource):
+        def read(self, cursor):
+            yield other
+            yield from self.wrapped.read(cursor)
+
+    site.spoiled["hq"] = Doubled
+    twice = [site.sync(), site.sync()]
+    del site.spoiled["hq"]
+    mended = site.sync()
+    after = site.sync()
+
+    for run in twice:
+        assert ("incremental", [("p000", "duplicate_anchor")]) == (run.mode, site.problems(run))
+        assert [] == site.operations(run)
+    assert ("incremental", [("p000", "update", "applied")]) == (mended.mode, site.told(mended))
+    assert "Changed" == site.person("p000").attributes["last_name"]
+    assert ("incremental", 0) == (after.mode, after.entries)
+
+
+def test_a_full_read_moves_the_cursor_on_whatever_came_twice():
+    """Or a double that stays would make each read longer, for ever."""
+    site = Site(hq={"type": "memory-delta"})
+    site.hired(2)
+    site.world().change("p000", sn="Changed")
+    double = site.world().entry("p000")
+
+    class Doubled(HostileSource):
+        def read(self, cursor):
+            yield double
+            yield from self.wrapped.read(cursor)
+
+    site.spoiled["hq"] = Doubled
+    kept = site.sync()
+    site.sync(full=True)
+
+    assert kept.cursor != site.value("SELECT cursor FROM connections")
+    assert "3" == site.value("SELECT cursor FROM connections").partition(" ")[2]
+
+
 def test_a_source_whose_scope_changed_misses_nobody_in_that_read():
     site = Site()
     site.hired(4)

@@ -61,8 +61,9 @@ def _planned(here: Installation, line: Line, *, full: bool, beat: Beat | None) -
                 scope = line.source.scope()
                 switched = connection.scope not in (None, scope)
                 cursor, why = _resumed(here, line, connection, asked=full, switched=switched)
-                staging = _read(here, line, number, cursor, why, beat)
-            return _settled(here, line, staging, scope, switched=switched)
+                staging, begun = _read(here, line, number, cursor, why, beat)
+            stored = connection.cursor if begun else None
+            return _settled(here, line, staging, scope, stored, switched=switched)
         except BaseException as error:
             runs.fail(here.database, number, str(error) or type(error).__name__, here.now())
             log.info("run_failed", error=str(error) or type(error).__name__)
@@ -91,7 +92,8 @@ def _resumed(
 
 def _read(
     here: Installation, line: Line, number: int, cursor: str | None, why: str | None, beat: Beat | None
-) -> Staging:
+) -> tuple[Staging, str | None]:
+    """Read to the Checkpoint; return what was staged, and the cursor that it was read from in the end."""
     mode = "full" if cursor is None else "incremental"
     log.info("run_started", mode=mode, actor=here.actor, **({"why": why} if why else {}))
     runs.read_as(here.database, number, mode, why)
@@ -110,7 +112,7 @@ def _read(
         raise Unavailable(
             f"source {line.settings.name} ended without its checkpoint: the read is torn, nothing of it was used"
         )
-    return staging
+    return staging, cursor
 
 
 def _items(line: Line, cursor: str | None) -> Iterator[object]:
@@ -152,7 +154,10 @@ def _pulse(here: Installation, stage: str, beat: Beat | None) -> Callable[[int],
     return pulse
 
 
-def _settled(here: Installation, line: Line, staging: Staging, scope: str, *, switched: bool) -> Run:
+def _settled(
+    here: Installation, line: Line, staging: Staging, scope: str, stored: str | None, *, switched: bool
+) -> Run:
+    """Settle what was read and judge it; ``stored`` is the cursor that an incremental read began from."""
     terms = line.settings.terms
     settled = settle(staging, terms, line.protected, here.clock(), switched=switched)
     summary = summarise(
@@ -166,8 +171,7 @@ def _settled(here: Installation, line: Line, staging: Staging, scope: str, *, sw
     )
     objections = judge(here, line, staging.run, summary)
     counts = _counts(staging, settled, summary)
-    end = staging.checkpoint
-    cursor = f"{line.salt.hex()} {end.cursor}" if end is not None and end.cursor is not None else None
+    cursor = _cursor(line, staging, settled, stored)
     run = runs.ready(staging, settled, objections, counts, cursor=cursor, scope=scope, now=here.now())
     report_plan(run, staging.run)
     if run.id == staging.run:
@@ -181,6 +185,22 @@ def _settled(here: Installation, line: Line, staging: Staging, scope: str, *, sw
             **counts,
         )
     return run
+
+
+def _cursor(line: Line, staging: Staging, settled: Settled, stored: str | None) -> str | None:
+    """Return where the next read begins: where this one did, if it was incremental and told of an anchor twice.
+
+    Of such an anchor nothing was used, and its entries change no more when the double is mended by the
+    other's going: behind this read nobody would tell of them until the next full one. That reads whatever
+    the cursor, so that a double which stays makes the increments longer until then, and no longer.
+    """
+    end = staging.checkpoint
+    if end is None or end.cursor is None:
+        return None
+    if stored is not None and settled.doubles:
+        log.warning("cursor_kept", doubles=settled.doubles)
+        return stored
+    return f"{line.salt.hex()} {end.cursor}"
 
 
 def judge(here: Installation, line: Line, run: int, summary: Summary) -> list[Objection]:

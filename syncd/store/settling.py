@@ -30,6 +30,7 @@ class Settled(NamedTuple):
     ignored: int
     kept_away: int
     missing: tuple[int, ...]
+    doubles: int
 
 
 def settle(
@@ -44,7 +45,7 @@ def settle(
     assert staging.checkpoint is not None  # noqa: S101 - the caller has refused a torn read
     complete = staging.checkpoint.full and not staging.blind and not switched
     with staging.database.transaction():
-        _drop_doubles(staging)
+        doubles = _drop_doubles(staging)
         missing = staging.sightings.unseen() if complete else []
         removed = _removed_links(staging)
         _move_links(staging, removed, complete=complete)
@@ -66,7 +67,7 @@ def settle(
             contest_keys(staging)
             kept += keep_open(staging)
     gone_missing = tuple(link for link in missing if link not in moved and link not in removed)
-    return Settled(plan_hash, complete, kept, ignored, away, gone_missing)
+    return Settled(plan_hash, complete, kept, ignored, away, gone_missing, doubles)
 
 
 def settle_asked(staging: Staging) -> str:
@@ -86,7 +87,8 @@ def hash_of(database: Database, run: int, numbers: list[tuple[str, str, str]]) -
     return digest.hexdigest()
 
 
-def _drop_doubles(staging: Staging) -> None:
+def _drop_doubles(staging: Staging) -> int:
+    """Use nothing of an anchor that came more than once; return how many there are."""
     conn, run = staging.conn, staging.run
     anchors = {row[0] for row in conn.execute(
         "SELECT anchor FROM operations WHERE run = :run GROUP BY anchor HAVING COUNT(*) > 1"
@@ -101,6 +103,7 @@ def _drop_doubles(staging: Staging) -> None:
         conn.execute("INSERT OR IGNORE INTO temp.told VALUES (?)", (anchor,))
     rows = conn.execute("SELECT id, anchor FROM operations WHERE run = ?", (run,)) if anchors else ()
     drop(staging, [operation for operation, anchor in rows if anchor in anchors])
+    return len(anchors)
 
 
 def _removed_links(staging: Staging) -> set[int]:
