@@ -41,6 +41,27 @@ def form(request, office):
     return office, office.folder / file
 
 
+KEYED = 'type = "csv"\npath = "{folder}/phonebook.csv"\n' + (
+    'columns = {{ login = {{ attribute = "login", key = true }}, email = "email", phone = "phone" }}\n'
+)
+
+
+@pytest.mark.parametrize(("text", "file"), [(KEYED, "phonebook.csv"), (ENTRIES, "phonebook.ldif")])
+def test_after_an_older_database_was_restored_nobody_stands_in_the_file_twice(office, text, file, tmp_path):
+    """Somebody who came after the backup is new to the database; the row that is there is taken over, as it is."""
+    office.set(CSV.format(folder=office.folder), text.format(folder=office.folder))
+    office.begin()
+    office.out("db", "backup", str(tmp_path / "older.db"))
+    office.change(n4=("joan", "Joan", "Clarke", "joan@acme.example"))
+    office.out("sync")
+    before = (office.folder / file).read_bytes()
+    office.out("db", "restore", str(tmp_path / "older.db"), "--yes")
+    office.out("sync")
+
+    assert before == (office.folder / file).read_bytes()
+    assert "platform phonebook: as it should be\n" == office.out("verify")
+
+
 class TestTheCure:
     def test_nobody_is_added_to_a_lost_file(self, form):
         office, file = form

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from filecmp import cmp
 from hashlib import blake2b
@@ -16,13 +16,13 @@ from pydantic import Field, field_validator, model_validator
 
 from syncd import Account, Denied, Rejected
 
+from .batch import Stored
 from .csvfile import CsvFile
 from .outputs import Draft, drafted, hidden, open_own, translated
 from .platform import (
     Column,
     FilePlatform,
     OutputOptions,
-    Stored,
     Switch,
     check_key,
     columns_of,
@@ -97,6 +97,9 @@ class CsvPlatform(FilePlatform):
         self._switch = options.enabled or Switch(name="syncd:enabled")
         self._outdated = False
         self._layout = (options.key or "syncd:key", *options.columns, self._switch.name)
+        self._alone = [
+            at for at, name in enumerate(self._layout) if name in options.columns and self.fields[name].key
+        ]
 
     def open(self) -> None:
         """Where the file is made from another one, see that it is what that one says."""
@@ -150,6 +153,11 @@ class CsvPlatform(FilePlatform):
     def _digest(self, row: Stored) -> str:
         text = "\0".join([str(row.enabled), *row.body[1:-1]])
         return blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def _unique(self, row: Stored) -> Iterator[Hashable]:
+        for at in self._alone:
+            if row.body[at]:
+                yield at, row.body[at].casefold()
 
     def _write(self, pairs: Iterable[tuple[Stored | None, Stored | None]]) -> None:
         with drafted(self._path, self._mode if self._whole else 0o600) as draft:

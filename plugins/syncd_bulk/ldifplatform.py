@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 from syncd import Account, Denied, Rejected
 
 from . import ldifwriter
+from .batch import Stored
 from .ldif import LdifFile, blocks, decode_base64
 from .ldifoptions import LdifOptions, alone, template_of
 from .outputs import drafted, open_own, publish, translated
-from .platform import FilePlatform, Stored, check_key, fields_of, problem_of, texts_of
+from .platform import FilePlatform, check_key, fields_of, problem_of, texts_of
 from .rows import BadFile, Caps
 
 _EVERYTHING = Caps(value=1 << 30, line=1 << 30, entry=1 << 30, entries=1 << 40)
@@ -24,6 +25,7 @@ _PLAIN_KEY = re.compile("[!-~]+")
 _ACCOUNT = b"# account:"
 _DISABLED = b"# disabled"
 _SEQUENCE = re.compile(rb"^# sequence: ([0-9]{1,12})$", re.MULTILINE)
+_NAME = re.compile(rb"dn:.*\n(?: .*\n)*")
 _BATCH = re.compile(r"([0-9]{6,12})\.ldif")
 _HIDDEN_BATCH = re.compile(r"\.([0-9]{6,12})\.ldif\.tmp")
 
@@ -44,7 +46,8 @@ class LdifPlatform(FilePlatform):
         self._path = self._folder / ".state.ldif" if self._changes else self._folder
         self._template = template_of(options.dn)
         needed = [field for _, field in self._template if field]
-        self.fields = fields_of(options.attributes, needed, alone(self._template))
+        self._alone = alone(self._template)
+        self.fields = fields_of(options.attributes, needed, self._alone)
         switch = [options.enabled.name] if options.enabled else []
         self._spelled = {name.lower(): name for name in (*options.attributes, "objectClass", *switch)}
 
@@ -114,6 +117,10 @@ class LdifPlatform(FilePlatform):
 
     def _digest(self, row: Stored) -> str:
         return blake2b(row.body, digest_size=16, key=b"+" if row.enabled else b"-").hexdigest()
+
+    def _unique(self, row: Stored) -> Iterator[Hashable]:
+        if self._alone and (name := _NAME.match(row.body)):
+            yield name[0]
 
     def _write(self, pairs: Iterable[tuple[Stored | None, Stored | None]]) -> None:
         if self._changes:

@@ -7,16 +7,18 @@ not, but for the keys in it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 import syncd
-from syncd import Account, ConnectorError, Delivery, Denied, Gone, Outcome, Platform, Rejected, Unavailable
+from syncd import Account, Delivery, Denied, Gone, Outcome, Platform, Rejected, Unavailable
 
+from .batch import Batch, Stored
 from .outputs import shape, translated
 
 MOST_BYTES = 256 << 10
@@ -100,14 +102,6 @@ def fields_of(
     }
 
 
-class Stored(NamedTuple):
-    """One account as the file has it. Without a key it is somebody else's row, and is left as it stands."""
-
-    key: str
-    enabled: bool
-    body: Any
-
-
 class FilePlatform(Platform):
     """The deliveries against the rows; a format says how a row is read, made and written."""
 
@@ -138,6 +132,10 @@ class FilePlatform(Platform):
     def _digest(self, row: Stored) -> str:
         raise NotImplementedError
 
+    def _unique(self, row: Stored) -> Iterator[Hashable]:
+        """Yield what no two rows may share, but for the key itself."""
+        raise NotImplementedError
+
     def open(self) -> None:
         """Learn how many accounts the file should have."""
         self._require_folder()
@@ -154,8 +152,7 @@ class FilePlatform(Platform):
         yield f"{self._path}: {len(self._known())} accounts"
 
     def add(self, account: Account) -> str:
-        self._single(Delivery(0, "add", 0, None, account))
-        return account.key
+        return self._single(Delivery(0, "add", 0, None, account)) or account.key
 
     def update(self, remote_id: str, account: Account, changed: frozenset[str]) -> None:
         self._single(Delivery(0, "update", 0, remote_id, account, changed))
@@ -171,7 +168,10 @@ class FilePlatform(Platform):
         self._single(Delivery(0, "delete", 0, remote_id, nobody))
 
     def find(self, account: Account) -> str | None:
-        return account.key if account.key in self._known() else None
+        if account.key in self._known():
+            return account.key
+        with translated(self._path):
+            return self._adopted([account], set()).get(account.key)
 
     def list(self) -> Iterator[tuple[str, str]]:
         if lost := self._lost():
@@ -190,26 +190,53 @@ class FilePlatform(Platform):
         while batch := tuple(islice(left, max(_LEAST_BATCH, len(self._known()) // 8))):
             yield from self._deliver(batch)
 
-    def _single(self, delivery: Delivery) -> None:
-        for outcome in self._deliver((delivery,)):
-            if outcome.error is not None:
-                raise outcome.error
+    def _single(self, delivery: Delivery) -> str | None:
+        (outcome,) = self._deliver((delivery,))
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.remote_id
 
     def _deliver(self, deliveries: Sequence[Delivery]) -> Iterator[Outcome]:
         self._require_folder()
         if lost := self._lost():
             raise Denied(lost)
         known = self._known()
-        batch = Batch(deliveries, self._made)
         with translated(self._path):
+            batch = Batch(deliveries, self._made, self._adopted_by(deliveries))
             self._write(self._merged(batch))
             known -= batch.lost
             known |= batch.gained
             self._seen, self._expected = shape(self._path), len(known)
         for place, delivery in enumerate(deliveries):
             error = batch.errors.get(place)
-            done = delivery.account.key if delivery.action == "add" else delivery.remote_id
+            done = batch.key_of(delivery) if delivery.action == "add" else delivery.remote_id
             yield Outcome(delivery.id, delivery.remote_id if error else done, error)
+
+    def _adopted_by(self, deliveries: Sequence[Delivery]) -> dict[str, str]:
+        adding = [one.account for one in deliveries if one.action == "add"]
+        others = {one.remote_id for one in deliveries if one.action != "add" and one.remote_id}
+        return self._adopted(adding, others)
+
+    def _adopted(self, accounts: Iterable[Account], others: Collection[str]) -> dict[str, str]:
+        """Return account key -> row key of those that are not in the file, and have a row there by what is unique.
+
+        That row was left by an account of which the database knows nothing any more, as it was restored:
+        the engine gives nobody a value before the platform has heard that another lets go of it. ``others``
+        are rows that are spoken for.
+        """
+        wanted: dict[Hashable, str] = {}
+        for account in accounts:
+            if account.key not in self._known():
+                with suppress(Rejected):  # which is told when its row is made
+                    row = self._made(account.key, account, enabled=account.enabled)
+                    wanted.update((value, account.key) for value in self._unique(row))
+        found: dict[str, str] = {}
+        for row in self._stored() if wanted else ():
+            if row.key and row.key not in others:
+                key = next((wanted[value] for value in self._unique(row) if value in wanted), None)
+                if key is not None:
+                    found.setdefault(key, row.key)
+        return found
 
     def _lost(self) -> str:
         """Return what to do if nobody is in the file, though there were accounts that nobody took out; or nothing."""
@@ -241,44 +268,6 @@ class FilePlatform(Platform):
                 self._keys = {row.key for row in self._stored() if row.key}
                 self._seen = now
         return self._keys
-
-
-class Batch:
-    """The deliveries of one rewrite, by account, and what becomes of them."""
-
-    def __init__(self, deliveries: Sequence[Delivery], made: Callable[..., Stored]) -> None:
-        self.steps: dict[str, list[tuple[int, Delivery]]] = {}
-        self.errors: dict[int, ConnectorError] = {}
-        self.gained: set[str] = set()
-        self.lost: set[str] = set()
-        self._made = made
-        for place, delivery in enumerate(deliveries):
-            taken_over = delivery.action == "add" or delivery.remote_id is None
-            key = delivery.account.key if taken_over else str(delivery.remote_id)
-            self.steps.setdefault(key, []).append((place, delivery))
-
-    def apply(self, key: str, row: Stored | None) -> Stored | None:
-        """Return the row after all that was delivered for ``key``, None if there is none any more."""
-        for place, delivery in self.steps[key]:
-            try:
-                row = self._step(key, row, delivery)
-            except ConnectorError as error:
-                self.errors[place] = error
-        (self.lost if row is None else self.gained).add(key)
-        return row
-
-    def _step(self, key: str, row: Stored | None, delivery: Delivery) -> Stored | None:
-        action, account = delivery.action, delivery.account
-        if action == "add":
-            return self._made(key, account, enabled=account.enabled)
-        if delivery.remote_id is None:
-            raise Gone(f"account {key} has no remote id")
-        if action == "delete":
-            return None
-        if row is None:
-            raise Gone(f"account {key} is not in the file")
-        enabled = {"update": row.enabled, "disable": False, "enable": True}[action]
-        return self._made(key, account, enabled=enabled)
 
 
 def texts_of(account: Account, name: str, field: syncd.Field) -> tuple[str, ...]:

@@ -50,10 +50,17 @@ def change_platform(folder, **options):
     return ldif_platform(folder, path=str(folder / "changes"), style="changes", **options)
 
 
+def keyed_platform(folder, **options):
+    """Return a CSV platform that knows somebody by the login, as an LDIF platform does by the name."""
+    columns = {name: {"attribute": name, "key": name == "uid"} for name in FIELDS}
+    return csv_platform(folder, columns=columns, **options)
+
+
 SWITCH = {"name": "active", "on": "1", "off": "0"}
 MAKERS = {
     "csv": csv_platform,
     "csv without columns of its own": lambda folder: csv_platform(folder, key=False, enabled=False),
+    "csv with a login": keyed_platform,
     "raw csv": lambda folder: csv_platform(folder, raw=True, bom=True, delimiter=";"),
     "ldif": ldif_platform,
     "ldif with an attribute": lambda folder: ldif_platform(folder, enabled=SWITCH),
@@ -104,6 +111,56 @@ def test_adding_twice_is_harmless_and_takes_over(make):
     platform.add(account(cn="Augusta"))
 
     assert {"1": platform.fingerprint(account(cn="Augusta"))} == listed(make())
+
+
+KEYED = {
+    "csv": keyed_platform,
+    "csv without columns of its own": lambda folder: keyed_platform(folder, key=False, enabled=False),
+    "ldif": ldif_platform,
+    "changes": change_platform,
+}
+
+
+@pytest.fixture(params=list(KEYED))
+def keyed(request, tmp_path):
+    """Make a platform that knows its rows by a login as well, anew."""
+    return lambda: KEYED[request.param](tmp_path)
+
+
+def test_a_row_that_an_account_of_a_lost_database_left_is_taken_over_by_the_login(keyed):
+    """The number in the row is what the importing system knows: it stays."""
+    platform = keyed()
+    platform.add(account("1"))
+    platform.add(account("2"))
+    again = account("9", uid="u2", cn="Augusta")
+
+    assert "2" == keyed().find(again)
+    assert [(0, "2", "NoneType")] == deliver(keyed(), add(again))
+    assert {"1": platform.fingerprint(account("1")), "2": platform.fingerprint(again)} == listed(keyed())
+    keyed().update("2", account("9", uid="u9"), frozenset({"uid", "cn"}))
+    assert None is keyed().find(again)
+    keyed().delete("2")
+    assert ["1"] == list(listed(keyed()))
+
+
+def test_a_login_that_goes_to_another_account_in_the_same_batch_takes_no_row_over(keyed):
+    platform = keyed()
+    platform.add(account("1"))
+    renamed = account("1", uid="new")
+
+    outcomes = deliver(keyed(), ("update", 2, "1", renamed, frozenset({"uid"})), add(account("2", uid="u1")))
+
+    assert [(0, "1", "NoneType"), (1, "2", "NoneType")] == outcomes
+    assert {
+        "1": platform.fingerprint(renamed), "2": platform.fingerprint(account("2", uid="u1"))
+    } == listed(keyed())  # fmt: skip
+
+
+def test_a_csv_file_without_a_key_column_takes_nothing_over(tmp_path):
+    csv_platform(tmp_path).add(account("1"))
+    csv_platform(tmp_path).add(account("2", uid="u1"))
+
+    assert ["1", "2"] == list(listed(csv_platform(tmp_path)))
 
 
 def test_an_update_is_seen_and_leaves_the_others_alone(make):
