@@ -10,9 +10,11 @@ from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event, Timer
 
 import pytest
 
+from syncd.daemon import Service, lines
 from syncd.daemon.beats import Beats
 from syncd.daemon.courier import Courier
 from syncd.daemon.generation import load
@@ -20,10 +22,10 @@ from syncd.daemon.house import House
 from syncd.daemon.lines import EnterpriseLine
 from syncd.daemon.site import Site
 from syncd.daemon.troubles import Troubles
-from syncd.errors import Busy, Denied, Unavailable
+from syncd.errors import Busy, Denied, StoreError, Unavailable
 from syncd.logs import configure
 from syncd.pipeline import scheduling
-from syncd.pipeline.turns import ACCOUNTS
+from syncd.pipeline.turns import ACCOUNTS, Stopping
 from syncd.store.runs import runs
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -215,6 +217,174 @@ def test_a_reload_is_in_force_for_the_next_piece_of_work(tmp_path):
     world.end()
 
 
+def second_source(world: World, name: str = "two", more: str = "") -> None:
+    """Give acme another source, in force at once."""
+    text = world.config.read_text()
+    table = text[text.index("[source.hq]") : text.index("[source.far]")]
+    table = table.replace("source.hq", f"source.{name}").replace("hq.ldif", f"{name}.ldif")
+    table = table.replace('anchor = "entryUUID"', f'anchor = "entryUUID"\n{more}')
+    world.config.write_text(text.replace('["hq"]', f'["hq", "{name}"]') + table)
+    replace(world)
+
+
+def replace(world: World) -> None:
+    world.site.replace(load((world.config,), None, {}))
+    world.courier.wake()
+
+
+def test_a_source_in_trouble_that_is_taken_out_of_the_configuration_keeps_no_other_waiting(tmp_path):
+    world = World(tmp_path, 1, {"acme"})
+    line, before = world.lines["acme"], world.config.read_text()
+    second_source(world)
+    world.tick()
+    until(lambda: "two" in line.troubles)
+    world.config.write_text(before)
+    replace(world)
+    world.now = line.troubles["two"].until + timedelta(hours=1)
+    begun = time.process_time()
+    assert ["hq"] == world.tick()
+    until(lambda: world.runs("hq") == ["ended", "ended"], 3)
+    time.sleep(1)
+    assert {} == line.troubles
+    assert time.process_time() - begun < 0.7
+    world.end()
+
+
+def test_a_configuration_that_was_replaced_before_it_was_settled_keeps_nobody_waiting(tmp_path):
+    world = World(tmp_path, 1, {"acme"})
+    until(world.site.current.settled.is_set)
+    with world.site.turns.take(ACCOUNTS, "the test", patience=1, stopping=lambda: False):
+        world.courier.wake()
+        until(lambda: world.site.turns.wanted(ACCOUNTS))  # it is busy with the first configuration
+        world.site.replace(load((world.config,), None, {}))
+        world.tick()
+        time.sleep(0.3)
+        world.site.replace(load((world.config,), None, {}))
+        with ExitStack() as opened, pytest.raises(Busy, match="a reload"):
+            House(world.site, world.courier, patience=0.1).writing("sync", "ada", opened)
+    until(lambda: world.runs("hq") == ["ended"])
+    world.end()
+
+
+def test_a_verb_that_waits_for_the_settling_ends_with_the_service(tmp_path):
+    world = World(tmp_path, 1, set())
+    until(world.site.current.settled.is_set)
+    with world.site.turns.take(ACCOUNTS, "the test", patience=1, stopping=lambda: False):
+        world.courier.wake()
+        until(lambda: world.site.turns.wanted(ACCOUNTS))
+        replace(world)
+        Timer(0.3, world.site.stopping.set).start()
+        with ExitStack() as opened, pytest.raises(Stopping):
+            world.house.writing("sync", "ada", opened)
+    world.end()
+
+
+def test_a_line_that_ends_in_the_middle_of_a_run_is_not_taken_for_stuck(tmp_path, monkeypatch):
+    world = World(tmp_path, 1, {"acme"})
+    go_on = Event()
+    monkeypatch.setattr(lines, "finish", lambda _here, run: go_on.wait(10) and run)
+    world.tick()
+    line = world.lines["acme"]
+    until(lambda: world.runs("hq") == ["ended"])
+    line.end()
+    go_on.set()
+    line.thread.join(10)
+    assert [] == [name for name in world.site.beats.working() if name == "enterprise acme"]
+    world.end()
+
+
+@pytest.mark.parametrize("error", [SystemExit("a plugin's"), KeyError("a plugin's")])
+def test_what_a_plugin_raises_ends_no_thread(tmp_path, monkeypatch, error):
+    world = World(tmp_path, 1, {"acme"})
+
+    def sync(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(lines, "sync", sync)
+    world.tick()
+    line = world.lines["acme"]
+    until(lambda: "hq" in line.troubles and not line.in_hand)
+    assert line.thread.is_alive()
+    world.end()
+
+
+@pytest.fixture
+def service(tmp_path):
+    """A service whose ticks are the test's, with a database of its own; its world has no lines beside it."""
+    world = World(tmp_path, 1, set())
+    made = Service((world.config,), None, {}, lambda: world.now)
+    made.site, made.courier = world.site, world.courier
+    until(world.site.current.settled.is_set)
+    with closing(made.site.open()) as database:
+        yield made, world, lambda: made._tick(database)
+    world.lines = made.lines
+    world.end()
+
+
+def test_what_was_claimed_when_its_enterprise_was_taken_away_is_read_once_that_is_back(service):
+    made, world, tick = service
+    text = world.config.read_text()
+    with made.site.turns.take("acme", "the test", patience=1, stopping=lambda: False):
+        tick()
+        world.config.write_text(text.replace('sources = ["hq"]', "sources = []").replace(
+            text[text.index("[source.hq]") : text.index("[source.far]")], ""))  # fmt: skip
+        replace(world)
+        ended = made.lines["acme"]
+        tick()
+        assert set(made.lines) == {"emca"}
+    ended.thread.join(10)
+    with closing(made.site.open()) as database:  # as if it had not been begun by then
+        database.conn.execute("UPDATE schedules SET state = 'claimed', run = NULL, ended_at = NULL")
+        database.conn.execute("UPDATE runs SET started_at = '2026-01-05T07:00:00.000000Z'")
+    world.config.write_text(text)
+    replace(world)
+    tick()
+    until(lambda: world.runs("hq") == ["ended", "ended"])
+
+
+def test_a_source_that_is_renamed_while_it_is_read_is_read_again_by_its_new_name(service):
+    made, world, tick = service
+    with made.site.turns.take("acme", "the test", patience=1, stopping=lambda: False):
+        tick()
+        until(lambda: made.site.turns.wanted("acme"))
+        text = world.config.read_text().replace('["hq"]', '["main"]').replace("source.hq", "source.main")
+        world.config.write_text(text.replace("stable_for", 'formerly = "hq"\nstable_for', 1))
+        replace(world)
+        tick()
+    until(lambda: not made.lines["acme"].in_hand)
+    world.now += timedelta(hours=2)
+    tick()
+    until(lambda: not made.lines["acme"].in_hand)
+    world.now += timedelta(hours=2)
+    tick()
+    until(lambda: not made.lines["acme"].in_hand)
+    with closing(made.site.open()) as database:
+        left = database.conn.execute(
+            "SELECT c.name FROM schedules s JOIN connections c ON c.id = s.connection"
+            " WHERE s.state = 'claimed' AND c.name <> 'far'"
+        ).fetchall()
+    assert [] == left
+
+
+def test_what_could_not_be_noted_as_done_is_noted_by_the_next_tick(service, monkeypatch):
+    made, world, tick = service
+    failing = iter([StoreError("disk full")])
+    finished = scheduling.finished
+
+    def once(*given: object) -> None:
+        for error in failing:
+            raise error
+        finished(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(lines.scheduling, "finished", once)
+    tick()
+    until(lambda: world.runs("hq") == ["ended"] and not made.lines["acme"].in_hand)
+    assert made.lines["acme"].thread.is_alive()
+    world.now += timedelta(hours=2)
+    tick()
+    until(lambda: world.runs("hq") == ["ended", "ended"])
+
+
 NOW = START
 
 
@@ -248,3 +418,10 @@ def test_who_is_silent_at_work_is_stuck_and_who_rests_is_not():
     time.sleep(0.02)
     assert (["one: reading"], []) == (beats.stuck(0.01), beats.stuck(5))
     assert {"one": "reading"} == beats.working()
+
+
+def test_a_source_does_not_wait_for_a_time_that_the_clock_was_set_back_from():
+    troubles = Troubles()
+    troubles.failed("hq", Unavailable("no route"), NOW + timedelta(days=400), full=False)
+    assert not troubles.resting("hq", NOW)
+    assert [("hq", False)] == troubles.over(NOW)

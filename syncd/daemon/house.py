@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from ..errors import Busy
 from ..pipeline.installation import Installation
+from ..pipeline.turns import Stopping
 from ..store.database import Database, open_reading
 from .courier import Courier
 from .site import Site
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 """Seconds that a verb waits for its turn before it says what is in the way."""
+
+_POLL = 0.2
 
 _BY_SOURCE = frozenset({"sync", "preview"})
 """Verbs that take their turn source by source; the others want everything for a moment."""
@@ -46,8 +50,7 @@ class House:
 
     def writing(self, verb: str, actor: str, opened: ExitStack) -> Installation:
         """Return what a verb works on, once it is its turn. Raises Busy naming what is in the way."""
-        if not self._site.current.settled.wait(self._patience):
-            raise Busy("the service, which first finishes what was begun before its start")
+        self._settle()
         here = self._installed(self._site.open(), actor, opened)
         turn = opened.enter_context(ExitStack())
         if verb not in _BY_SOURCE:
@@ -58,6 +61,15 @@ class House:
             return self._courier.ask(beat)
 
         return replace(here, courier=deliver)
+
+    def _settle(self) -> None:
+        """Wait until sources may be read by the configuration in force, whichever that is by then."""
+        until = monotonic() + self._patience
+        while not self._site.current.settled.wait(_POLL):
+            if self._site.stopping.is_set():
+                raise Stopping("the service ends; what was not begun is done after its next start")
+            if monotonic() > until:
+                raise Busy("the service, which first does what its start or a reload has left to be done")
 
     def reading(self, actor: str, opened: ExitStack) -> Installation:
         """Return what a verb looks at; it waits for nobody."""

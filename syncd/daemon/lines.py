@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from datetime import datetime
 from typing import NamedTuple
 
 from ..errors import SyncdError
@@ -21,7 +23,7 @@ from .troubles import Trouble, Troubles
 
 log = get_log("syncd.daemon")
 
-_POLL = 1.0
+_POLL, _SOON = 1.0, 0.1
 
 
 class Order(NamedTuple):
@@ -46,23 +48,24 @@ class EnterpriseLine:
         self._done = done
         self._troubles = Troubles()
         self._orders: dict[str, Order] = {}
-        self._changed = threading.Condition()
+        self._begun: str | None = None
+        self._lock = threading.Lock()
+        self._woken = threading.Event()
         self.thread = threading.Thread(target=self._run, name=f"syncd-{enterprise}", daemon=True)
         self.thread.start()
 
     def order(self, due: Due) -> None:
         """Have a source read. What was ordered of it and not begun is done with it."""
-        with self._changed:
+        with self._lock:
             before = self._orders.pop(due.source, Order(due.source, full=False))
             full = before.full or due.mode == "full"
             self._orders[due.source] = Order(due.source, full, (*before.slots, due))
-            self._changed.notify()
+        self._woken.set()
 
     def end(self) -> None:
         """Let the thread end after what it has begun."""
-        with self._changed:
-            self.ended = True
-            self._changed.notify()
+        self.ended = True
+        self._woken.set()
 
     @property
     def troubles(self) -> Mapping[str, Trouble]:
@@ -72,64 +75,82 @@ class EnterpriseLine:
     @property
     def waiting(self) -> list[str]:
         """The sources that were ordered and not begun."""
-        with self._changed:
+        with self._lock:
             return list(self._orders)
+
+    @property
+    def in_hand(self) -> set[str]:
+        """The sources that were ordered and are not done."""
+        with self._lock:
+            return {*self._orders} | ({self._begun} if self._begun is not None else set())
 
     def _run(self) -> None:
         with closing(self._site.open()) as database:
-            while (order := self._next()) is not None:
+            while not (self.ended or self._site.stopping.is_set()):
+                self._woken.clear()
                 with self._site.using(database) as (generation, here):
-                    while not generation.settled.wait(0.1):
-                        if self._stops():
-                            return
-                    if order.source in here.settings.sources:
+                    settled = generation.settled.is_set()
+                    order = self._next(here) if settled else None
+                    if order is not None:
                         self._do(here, order)
+                if order is None:
+                    self._woken.wait(_POLL if settled else _SOON)
+        self._site.beats.rests(self._name)
 
-    def _stops(self) -> bool:
-        return self.ended or self._site.stopping.is_set()
+    def _next(self, here: Installation) -> Order | None:
+        """Begin with what is to be read now; forget what is no source of this enterprise any more."""
+        now, sources = here.clock(), here.settings.sources
+        mine = {name for name, one in sources.items() if one.enterprise == self.enterprise}
+        self._troubles.keep(mine)
+        with self._lock:
+            self._orders = {name: one for name, one in self._orders.items() if name in mine}
+            order = self._ready(now)
+            if order is not None:
+                self._orders.pop(order.source, None)
+                self._begun = order.source
+        return order
 
-    def _next(self) -> Order | None:
-        """Wait for an order; None when the thread is to end."""
-        while not self._stops():
-            self._site.beats.rests(self._name)
-            with self._changed:
-                ready = self._ready()
-                if ready is not None:
-                    return ready
-                self._changed.wait(_POLL)
-        return None
-
-    def _ready(self) -> Order | None:
-        now = self._site.clock()
+    def _ready(self, now: datetime) -> Order | None:
         for source, full in self._troubles.over(now):
-            order = self._orders.pop(source, Order(source, full))
+            order = self._orders.get(source, Order(source, full))
             return order._replace(full=full or order.full)
-        for source in self._orders:
-            if not self._troubles.resting(source, now):
-                return self._orders.pop(source)
-        return None
+        return next(
+            (one for name, one in self._orders.items() if not self._troubles.resting(name, now)), None
+        )
 
     def _do(self, here: Installation, order: Order) -> None:
-        """Read one source, and apply what nothing objects to."""
+        """Read one source, and apply what nothing objects to. What it leaves claimed is ordered again."""
+        try:
+            run = self._read(here, order)
+            if run is not None and run.state == "ended":
+                self._done()
+            if not here.stopping.is_set() or run is not None:
+                for due in order.slots:
+                    scheduling.finished(here, due, None if run is None else run.id)
+        except (SyncdError, OSError, sqlite3.Error) as error:
+            log.error("tick_failed", error=str(error))  # noqa: TRY400 - it is told in words
+        finally:
+            with self._lock:
+                self._begun = None
+            self._site.beats.rests(self._name)
+
+    def _read(self, here: Installation, order: Order) -> Run | None:
+        """Read a source as far as it goes; None if that has failed, or the service ends."""
         about = f"{'full ' if order.full else ''}run of {order.source}"
         try:
             run = self._synced(here, order, about)
         except Stopping:
-            return  # its slots were never finished, and are done after the next start
+            return None
         except (SyncdError, OSError) as error:
-            if self._site.stopping.is_set():
-                return
-            self._troubles.failed(order.source, error, here.clock(), full=order.full)
-        except Exception as error:
+            if not here.stopping.is_set():
+                self._troubles.failed(order.source, error, here.clock(), full=order.full)
+        except (Exception, SystemExit) as error:  # a plugin's must not end the service
             log.exception("connection_broken", connection=order.source)
             self._troubles.failed(order.source, error, here.clock(), full=order.full)
         else:
             self._troubles.recovered(order.source)
-            self._finish(here, order, run.id)
-            if run.state == "ended":
-                self._done()
-            return
-        self._finish(here, order, None)
+            return run
+        return None
 
     def _synced(self, here: Installation, order: Order, about: str) -> Run:
         self._site.beats.works(self._name, about)
@@ -138,7 +159,3 @@ class EnterpriseLine:
             self._site.beats.works(self._name, f"{about}, {stage} {count}")
 
         return finish(here, sync(here, line_of(here, order.source), full=order.full, beat=beat))
-
-    def _finish(self, here: Installation, order: Order, run: int | None) -> None:
-        for due in order.slots:
-            scheduling.finished(here, due, run)

@@ -180,9 +180,9 @@ class Service:
                 self._match_lines(here)
                 if not self.courier.resumed:
                     return
-                if not self._taken_up:
-                    self._taken_up = True
-                    self._order(here, scheduling.unfinished(here))
+                self._taken_up = True
+                in_hand = {name for line in self.lines.values() for name in line.in_hand}
+                self._order(here, scheduling.unfinished(here, in_hand))
                 self._order(here, [due for due in scheduling.due(here) if scheduling.claim(here, due)])
         except (SyncdError, OSError, sqlite3.Error) as error:
             log.error("tick_failed", error=str(error))  # noqa: TRY400 - it is told in words

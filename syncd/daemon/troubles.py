@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -27,6 +28,11 @@ class Trouble:
     until: datetime
     attempts: int
     full: bool
+    failed: datetime
+
+    def rests(self, now: datetime) -> bool:
+        """Say whether the source is left alone; not until a time of a clock that was set back since."""
+        return self.failed <= now < self.until
 
 
 class Troubles:
@@ -50,6 +56,7 @@ class Troubles:
             until=now + pause,
             attempts=attempts,
             full=full or (before is not None and before.full),
+            failed=now,
         )
         if before is None:
             log.warning("connection_failed", connection=source, error=text, next_try=str(now + pause))
@@ -60,11 +67,15 @@ class Troubles:
         if before is not None:
             log.info("connection_recovered", connection=source, attempts=before.attempts)
 
+    def keep(self, sources: Collection[str]) -> None:
+        """Forget all other sources."""
+        self.known = {name: one for name, one in self.known.items() if name in sources}
+
     def resting(self, source: str, now: datetime) -> bool:
         """Say whether a source is left alone at the moment."""
         trouble = self.known.get(source)
-        return trouble is not None and trouble.until > now
+        return trouble is not None and trouble.rests(now)
 
     def over(self, now: datetime) -> list[tuple[str, bool]]:
         """Return the sources that are to be tried again now, and whether in full."""
-        return [(name, one.full) for name, one in self.known.items() if one.until <= now]
+        return [(name, one.full) for name, one in self.known.items() if not one.rests(now)]

@@ -6,7 +6,7 @@ slot once: over restarts, kills, sleep, and clocks that are set forward or back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -91,14 +91,17 @@ def finished(here: Installation, due: Due, run: int | None) -> None:
         stored.finish(here.database, connection.id, run, here.now())
 
 
-def unfinished(here: Installation) -> list[Due]:
-    """Return what a process that is no more had claimed: to be read now, and then ``finished``.
+def unfinished(here: Installation, in_hand: Collection[str] = ()) -> list[Due]:
+    """Return what was claimed and nobody has ``in_hand`` any more: to be read now, and then ``finished``.
 
-    To be called once, by the process that now owns the state directory, after what was half applied has
-    been resumed. A slot whose run came to its end all the same is finished here, and not read again.
+    A process that is no more has left it, or a configuration that is not in force any more. To be called
+    by the process that owns the state directory, after what was half applied has been resumed. A slot
+    whose run came to its end all the same is finished here, and not read again.
     """
     found = []
     for name in sources_in_order(here.settings):
+        if name in in_hand:
+            continue
         connection = runs.find_connection(here.database, name)
         rows = [] if connection is None else stored.unfinished(here.database, connection.id)
         if connection is None or not rows:
