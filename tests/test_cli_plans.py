@@ -239,6 +239,20 @@ platform phonebook: 3 confirmed
         assert 0 != result.exit_code
         assert "the open run is 2" in result.stderr
 
+    @pytest.mark.parametrize(("verb", "code"), [("apply", 3), ("sync", 0)])
+    def test_a_plan_of_which_all_waits_for_a_person_ends_with_3_if_a_person_asked_for_it(
+        self, office, verb, code
+    ):
+        office.begin()
+        office.change(n5=("ada", "Ada", "Byron", "byron@acme.example"))
+        if verb == "apply":
+            (plan,) = office.json("preview", "hr")["runs"]
+            shown = office.out("apply", str(plan["run"]), "--yes", code=code)
+        else:
+            shown = office.out("sync", "hr", code=code)
+
+        assert "0 applied, 1 detained" in shown
+
     def test_what_nobody_objects_to_is_not_asked_about(self, troubled):
         troubled.out("preview", "hr")
 

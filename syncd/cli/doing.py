@@ -91,15 +91,19 @@ def report_done(
     if as_json:
         documents = [run_document(here, run) for run in runs]
         write_json({**(more or {}), "runs": documents, "deliveries": reports})
-    return worst([exit_code(run) for run in runs] + [one["exit_code"] for one in reports])
+    return worst([exit_code(run, asked=True) for run in runs] + [one["exit_code"] for one in reports])
 
 
-def exit_code(run: Run) -> int:
-    """Return the exit code of one run: a guard holds it, nothing of what a person asked for was done, or all is well."""
+def exit_code(run: Run, *, asked: bool = False) -> int:
+    """Return the exit code of one run: a guard holds it, nothing of what a person asked for was done, or all is well.
+
+    ``asked``: a person has asked for this very run, as for every one that reads no source.
+    """
+    asked = asked or run.kind != "sync"
     done = {state: run.counts.get(f"{state}_operations", 0) for state in ("applied", "detained", "failed")}
-    if run.state == "held" or (run.kind != "sync" and done["detained"] and not done["applied"]):
+    if run.state == "held" or (asked and done["detained"] and not done["applied"]):
         return HELD
-    return BAD_DATA if run.kind != "sync" and done["failed"] and not done["applied"] else 0
+    return BAD_DATA if asked and done["failed"] and not done["applied"] else 0
 
 
 def print_done(here: Installation, run: Run) -> None:
