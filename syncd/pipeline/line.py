@@ -299,7 +299,7 @@ def sync(here: Installation, line: Line, *, full: bool = False, beat: Beat | Non
 def resume(here: Installation, connection: int | None = None, *, beat: Beat | None = None) -> list[Run]:
     """Clean up after a killed process: drop half-read runs, finish half-applied ones and those of a person's word."""
     runs.clean_up(here.database, here.now(), connection)
-    begun = "(state = 'applying' OR (state = 'planned' AND kind IN ('manual','release')))"
+    begun = f"{runs.BEGUN} AND (state = 'applying' OR (state = 'planned' AND kind IN ('manual','release')))"
     where, values = (begun, ()) if connection is None else (f"{begun} AND connection = ?", (connection,))
     resumed = []
     for run in reversed(runs.runs(here.database, where, values, limit=1000)):

@@ -91,7 +91,7 @@ def settle_policy(here: Installation) -> list[Run]:
 
     To be called before a source is read, and before anything is delivered.
     """
-    half_applied = runs.runs(here.database, "kind = 'policy' AND state = 'applying'")
+    half_applied = runs.runs(here.database, f"{runs.BEGUN} AND kind = 'policy' AND state = 'applying'")
     for run in reversed(half_applied):
         finish_policy(here, apply_run(here, run))
     settled = []

@@ -178,17 +178,20 @@ def fail(database: Database, run: int, error: str, now: str) -> None:
         )
 
 
+BEGUN = "state IN ('reading','planned','held','applying')"
+"""What the index ``runs_open`` says, word for word: SQLite takes the index for nothing narrower by itself."""
+_OPEN = f"{BEGUN} AND state <> 'reading'"
+
+
 def clean_up(database: Database, now: str, connection: int | None = None) -> list[int]:
     """Fail the runs (of a connection, if one is given) that a killed process left while reading; return their numbers."""
     rows = database.conn.execute(
-        "SELECT id FROM runs WHERE state = 'reading' AND (?1 IS NULL OR connection = ?1)", (connection,)
+        f"SELECT id FROM runs WHERE {BEGUN} AND state = 'reading' AND (?1 IS NULL OR connection = ?1)",
+        (connection,),
     ).fetchall()
     for (run,) in rows:
         fail(database, run, "the process ended while the source was being read", now)
     return [run for (run,) in rows]
-
-
-_OPEN = "state IN ('planned','held','applying')"
 
 
 def open_run(database: Database, connection: int | None) -> Run | None:

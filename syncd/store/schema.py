@@ -50,6 +50,8 @@ CREATE TABLE runs (
   error TEXT
 ) STRICT;
 CREATE INDEX runs_open ON runs(connection) WHERE state IN ('reading','planned','held','applying');
+CREATE INDEX runs_ended ON runs(connection, ended_at);
+CREATE INDEX runs_undoing ON runs(undoes) WHERE undoes IS NOT NULL;
 CREATE INDEX runs_sync ON runs(connection, mode) WHERE kind = 'sync';
 
 CREATE TABLE operations (
