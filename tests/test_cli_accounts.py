@@ -263,10 +263,28 @@ class TestVerify:
         )
         shown = staffed.out("verify", "phonebook", code=65)
 
-        assert "platform phonebook: 3 differences\n" in shown
+        assert "platform phonebook: 2 differences\n" in shown
         assert "  different  Ada Lovelace (ada): it differs from what was delivered\n" in shown
         assert "  missing  Alan Turing (alan): it is not there any more\n" in shown
-        assert "  unknown  77: nothing is known of this account\n" in shown
+        assert "  beside that 1 account unknown to syncd, see --unknown\n" in shown
+        assert "77" not in shown
+
+    def test_who_is_unknown_is_no_difference_unless_that_is_asked_for(self, staffed):
+        """A directory has others in it, too."""
+        file = staffed.folder / "phonebook.csv"
+        file.write_text(file.read_text("utf-8") + '"77","eve","","","yes"\n', "utf-8")
+        told = [
+            "platform phonebook: as it should be",
+            "  beside that 1 account unknown to syncd, see --unknown",
+        ]
+
+        assert told == staffed.out("verify").splitlines()
+        assert told == staffed.out("verify", "--repair").splitlines()
+        (platform,) = staffed.json("verify")["platforms"]
+        assert ["unknown"] == [one["kind"] for one in platform["differences"]]
+        listed = "platform phonebook: 1 difference\n  unknown  77: nothing is known of this account\n"
+        assert listed == staffed.out("verify", "--unknown", code=65)
+        assert listed == staffed.out("verify", "--repair", "--unknown", code=65)
 
     def test_repair_delivers_them_again_and_leaves_the_unknown_alone(self, staffed):
         file = staffed.folder / "phonebook.csv"
@@ -307,11 +325,11 @@ class TestVerify:
         file = staffed.folder / "phonebook.csv"
         text = file.read_text("utf-8")
         file.write_text(text.replace("ada@", "eve@") + '"77","eve","","","yes"\n', "utf-8")
-        shown = staffed.out("verify", "--repair", code=65)
+        shown = staffed.out("verify", "--repair", "--unknown", code=65)
 
         assert "  different  Ada Lovelace (ada)" in shown
         assert "platform phonebook: 1 confirmed\n" in shown
-        assert "platform phonebook: 1 difference\n" in staffed.out("verify", code=65)
+        assert "platform phonebook: 1 difference\n" in staffed.out("verify", "--unknown", code=65)
 
     def test_a_platform_that_cannot_be_asked(self, staffed):
         (staffed.folder / "phonebook.csv").unlink()

@@ -209,14 +209,19 @@ def _require_platforms(session: Session, names: tuple[str, ...]) -> None:
 )
 @click.argument("platforms", nargs=-1, shell_complete=platform_names)
 @click.option("--repair", is_flag=True, help="Deliver again what is missing, different or unwanted.")
+@click.option(
+    "--unknown", is_flag=True, help="List who is there and unknown to syncd, and end with 65 for them."
+)
 @json_option
 @click.pass_context
-def verify(ctx: click.Context, /, *, platforms: tuple[str, ...], repair: bool, as_json: bool) -> None:
+def verify(
+    ctx: click.Context, /, *, platforms: tuple[str, ...], repair: bool, unknown: bool, as_json: bool
+) -> None:
     """Compare PLATFORMS (all if none is named) with what was delivered to them.
 
     What is still to be delivered is passed over. Ends with 65 if anything differs, with --repair if
-    anything still does. What is there and unknown to syncd is only told: syncd never removes what it did
-    not bring.
+    anything still does. Who is there and unknown to syncd is counted and no difference: others may be
+    there too, and syncd never removes what it did not bring.
     """
     session = session_of(ctx)
     _require_platforms(session, platforms)
@@ -228,18 +233,19 @@ def verify(ctx: click.Context, /, *, platforms: tuple[str, ...], repair: bool, a
     for name, found in _verified(here, platforms, codes):
         documents.append({"platform": name, "differences": found})
         if not as_json and not repair:
-            _print_differences(here, name, found)
+            _print_differences(here, name, found, unknown=unknown)
     left = documents
     if repair:  # before a word is written: whoever reads may go away
         delivered = _repair(here, documents, quiet=as_json)
         codes += [one["exit_code"] for one in delivered]
-        left = _left(here, documents, codes)
-    if any(one["kind"] != "unverifiable" for document in left for one in document["differences"]):
+        left = _left(here, documents, codes, unknown=unknown)
+    differing = [one for document in left for one in _differing(document["differences"], unknown=unknown)]
+    if any(one["kind"] != "unverifiable" for one in differing):
         codes.append(DIFFERS)
     if as_json:
         write_json({"platforms": documents, **({"deliveries": delivered} if repair else {})})
     elif repair:
-        _print_repair(here, documents, delivered)
+        _print_repair(here, documents, delivered, unknown=unknown)
     ctx.exit(worst(codes))
 
 
@@ -258,12 +264,18 @@ def _verified(
             yield name, found
 
 
-def _print_differences(here: Installation, name: str, found: list[dict[str, Any]]) -> None:
+def _differing(found: list[dict[str, Any]], *, unknown: bool) -> list[dict[str, Any]]:
+    """Return what counts as a difference; who is ``unknown`` does if that was asked for."""
+    return [one for one in found if unknown or one["kind"] != "unknown"]
+
+
+def _print_differences(here: Installation, name: str, every: list[dict[str, Any]], *, unknown: bool) -> None:
     from .documents import attributes_of, label
 
+    found = _differing(every, unknown=unknown)
+    others = len(every) - len(found)
     if not found:
         write(f"platform {name}: as it should be")
-        return
     known = attributes_of(here, {one["account"] for one in found if one["account"] is not None})
     if any(one["kind"] != "unverifiable" for one in found):
         write(f"platform {name}: {counted(len(found), 'difference')}")
@@ -271,6 +283,8 @@ def _print_differences(here: Installation, name: str, found: list[dict[str, Any]
         who = label(known.get(one["account"], {})) or one["remote_id"]
         about = "" if who is None else f"{shown(who)}: "
         write(f"  {one['kind']}  {about}{shown(one['message'])}")
+    if others:
+        write(f"  beside that {counted(others, 'account')} unknown to syncd, see --unknown")
 
 
 def _repair(here: Installation, documents: list[dict[str, Any]], *, quiet: bool) -> list[dict[str, Any]]:
@@ -286,18 +300,20 @@ def _repair(here: Installation, documents: list[dict[str, Any]], *, quiet: bool)
     return _delivered(here, quiet=quiet)
 
 
-def _left(here: Installation, documents: list[dict[str, Any]], codes: list[int]) -> list[dict[str, Any]]:
+def _left(
+    here: Installation, documents: list[dict[str, Any]], codes: list[int], *, unknown: bool
+) -> list[dict[str, Any]]:
     """Compare the platforms that differed once more; return what differs still."""
-    names = tuple(one["platform"] for one in documents if one["differences"])
+    names = tuple(one["platform"] for one in documents if _differing(one["differences"], unknown=unknown))
     if not names:
         return []
     return [{"platform": name, "differences": found} for name, found in _verified(here, names, codes)]
 
 
 def _print_repair(
-    here: Installation, documents: list[dict[str, Any]], delivered: list[dict[str, Any]]
+    here: Installation, documents: list[dict[str, Any]], delivered: list[dict[str, Any]], *, unknown: bool
 ) -> None:
     for one in documents:
-        _print_differences(here, one["platform"], one["differences"])
+        _print_differences(here, one["platform"], one["differences"], unknown=unknown)
     for one in delivered:
         _print(here, one)
