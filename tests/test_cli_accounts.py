@@ -190,6 +190,19 @@ class TestChanges:
         assert "account 1 is forgotten\n" == staffed.out("accounts", "erase", "1", "--yes")
         assert b"Lovelace" not in staffed.database.read_bytes()
 
+    def test_erase_says_what_brings_the_person_back(self, staffed):
+        staffed.out("accounts", "delete", "grace", "--yes")
+        staffed.out("sync")
+        before = staffed.run("accounts", "erase", "2")
+        staffed.out("queue", "ignore", "hr", "2")
+        after = staffed.run("accounts", "erase", "2", "--yes", "--json")
+
+        assert (
+            "hr still had the entry 2 when it was last read: with it the person comes back as a new account, "
+            "unless you do this first: syncd queue ignore hr 2"
+        ) in before.stderr
+        assert ("", {"erased": 2, "entries": []}) == (after.stderr, json.loads(after.stdout))
+
     def test_link_and_unlink(self, staffed):
         staffed.out("accounts", "unlink", "ada", "directory")
         apart = staffed.json("accounts", "show", "ada")

@@ -139,17 +139,30 @@ def delete(ctx: click.Context, /, *, account: str, yes: bool, as_json: bool) -> 
 @json_option
 @click.pass_context
 def erase(ctx: click.Context, /, *, account: str, yes: bool, as_json: bool) -> None:
-    """Forget a person: whatever the journal holds of ACCOUNT is blanked. This cannot be undone."""
+    """Forget a person: whatever the journal holds of ACCOUNT is blanked. This cannot be undone.
+
+    An entry that its source still has comes back as a new account, unless it is ignored.
+    """
     from ..pipeline import people
+    from ..pipeline.retiring import entries_left
     from ..pipeline.retiring import erase as erase_account
 
     here = session_of(ctx).writing("accounts erase")
     number = people.find_account(here, account)
     again = ["accounts", "erase", number, "--json" if as_json else None]
-    confirm(f"Forget {_named(here, number)} for good? This cannot be undone.", yes=yes, again=again)
+    left = entries_left(here, number)
+    about = [
+        f"{name} still had the entry {shown(anchor)} when it was last read: with it the person comes back as a new "
+        f"account, unless you do this first: syncd queue ignore {quote(name)} {shown(quote(anchor))}"
+        for name, anchor in left
+    ]
+    confirm(
+        f"Forget {_named(here, number)} for good? This cannot be undone.", yes=yes, about=about, again=again
+    )
     erase_account(here, number)
     if as_json:
-        write_json({"erased": number})
+        entries = [{"connection": name, "anchor": anchor} for name, anchor in left]
+        write_json({"erased": number, "entries": entries})
     else:
         write(f"account {number} is forgotten")
 

@@ -106,6 +106,21 @@ def erase(here: Installation, account: int) -> dict[str, int]:
     return counts
 
 
+def entries_left(here: Installation, account: int) -> list[tuple[str, str]]:
+    """Return (connection, anchor) of the entries that an account had when they were last read, unless ignored.
+
+    Once it is erased, the next full read makes a new account of each.
+    """
+    rows = here.database.conn.execute(
+        "SELECT c.name, l.anchor FROM links l JOIN connections c ON c.id = l.connection WHERE l.account = ?"
+        " AND l.missing_since IS NULL AND l.gone_at IS NULL AND c.retired_at IS NULL AND NOT EXISTS"
+        "   (SELECT 1 FROM decisions d WHERE d.connection = l.connection AND d.anchor = l.anchor"
+        "     AND d.verb = 'ignore' AND d.ended_at IS NULL) ORDER BY c.name, l.anchor",
+        (account,),
+    )
+    return rows.fetchall()
+
+
 def _require_gone(here: Installation, account: int) -> None:
     row = here.database.conn.execute("SELECT deleted_at FROM accounts WHERE id = ?", (account,)).fetchone()
     if row is None:
