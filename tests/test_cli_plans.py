@@ -332,6 +332,15 @@ class TestUndo:
         assert "hr: run 5 (undo) is done: 2 applied" in shown
         assert [] == troubled.json("accounts", "--disabled")["accounts"]
 
+    def test_a_run_that_was_the_same_plan_as_another_points_to_that(self, office):
+        office.out("preview", "hr", code=3)
+        office.out("preview", "hr", code=3)
+        office.out("apply", "1", "--yes")
+        refused = office.run("undo", "2")
+
+        assert 64 == refused.exit_code
+        assert "its plan was that of run 1; to undo that: syncd undo 1" in refused.stderr
+
     def test_what_an_undone_addition_keeps_is_not_told_as_lost(self, office):
         """The account is deleted, and says what it said: that only has to be as it was."""
         office.begin()

@@ -31,7 +31,8 @@ def plan_undo(here: Installation, number: int, *, why: str | None = None) -> Run
         here.database, "o.run = ? AND o.state = 'applied' AND o.undone_by IS NULL", (number,), newest=True
     )
     if not done:
-        raise SyncdError(f"run {number} applied nothing that could be undone")
+        same = f": its plan was that of run {run.same_as}; to undo that: syncd undo {run.same_as}"
+        raise SyncdError(f"run {number} applied nothing that could be undone{same if run.same_as else ''}")
     if run.kind == "policy":
         raise SyncdError(
             f"run {number} came of a change of the configuration; change that back, and what follows is "
