@@ -33,7 +33,7 @@ OLDEST = "19700101000000.000000Z#000000#000#000000"
 CUT = {
     4: "the server cuts the list of changes short (size limit; let the bind identity read without limits)",
     11: "the server cuts the list of changes short (a limit of its administrator)",
-    12: "the overlay syncprov is not there any more",
+    12: "the server offers no content synchronization there (OpenLDAP: the overlay syncprov)",
     53: "the server does not take its cookie any more; it may have been restored",
     4096: "the server asks for a new start (e-syncRefreshRequired)",
 }
