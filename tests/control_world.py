@@ -57,7 +57,7 @@ class House:
             plugins=self.plugins,
             database=database,
             actor=actor,
-            secret=resolver(self.plugins, {}),
+            secret=resolver(self.plugins, {}, self.settings),
             clock=lambda: session.now(),  # noqa: PLW0108 - looked up at each call
         )
 

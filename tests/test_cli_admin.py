@@ -78,6 +78,9 @@ class TestCheck:
         assert 78 == result.exit_code
         assert "! source ad: source.ad.bind.password (" in result.stdout
         assert "file:/nowhere/secret: there is no such file" in result.stdout
+        told = office.run("preview", "ad")
+        place = f"source.ad.bind.password ({office.config}:"
+        assert (78, True) == (told.exit_code, place in told.stderr)
 
     def test_a_credential_of_systemd_is_only_a_note_by_hand(self, office, monkeypatch):
         monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)

@@ -148,12 +148,10 @@ def _state(session: Session) -> Iterator[Finding]:
 
 
 def _secrets(session: Session, about: str, options: Any) -> Iterator[Finding]:
-    from ..config import places_of
     from ..errors import SyncdError
 
     resolve = session.secret()
     for reference in dict.fromkeys(references_of(options)):
-        place = places_of(session.settings, reference)
         if reference.startswith("credential:") and not session.environ.get("CREDENTIALS_DIRECTORY"):
             yield Finding(
                 about, f"{reference} cannot be looked at here: systemd passes it to the service alone"
@@ -162,7 +160,7 @@ def _secrets(session: Session, about: str, options: Any) -> Iterator[Finding]:
         try:
             resolve(reference)
         except SyncdError as error:
-            yield Finding(about, _redacted(f"{place}: {error}" if place else str(error)), exit_code_of(error))
+            yield Finding(about, _redacted(str(error)), exit_code_of(error))
 
 
 def references_of(options: Any, *, secret: bool = False) -> Iterator[str]:

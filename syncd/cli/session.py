@@ -195,7 +195,7 @@ class Session:
         """Return the function that resolves references to secrets."""
         from ..pipeline.installation import resolver
 
-        return resolver(self.plugins, self.environ)
+        return resolver(self.plugins, self.environ, self.settings)
 
     def begin_log(self) -> None:
         """Say where events go, before anything is done that may have some; what only looks has none."""

@@ -51,7 +51,7 @@ def load(
     for failure in plugins.failures:
         log.error("plugin_failed", plugin=failure.plugin, error=str(failure))
     plugins.hooks.report = _told
-    return Generation(settings, plugins, resolver(plugins, environ))
+    return Generation(settings, plugins, resolver(plugins, environ, settings))
 
 
 def require_same_place(old: Settings, new: Settings) -> None:

@@ -239,14 +239,12 @@ def fields_of(
     return made
 
 
-def resolver(
-    plugins: Plugins, environ: Mapping[str, str], settings: Settings | None = None
-) -> Callable[[str], str]:
+def resolver(plugins: Plugins, environ: Mapping[str, str], settings: Settings) -> Callable[[str], str]:
     """Return the function that resolves references and lets no secret reach a log afterwards."""
     from ..credentials import resolve
 
     def secret(reference: str) -> str:
-        where = places_of(settings, reference) if settings is not None else ""
+        where = places_of(settings, reference)
         value = resolve(reference, environ, plugins.hooks.resolve_secret, where=where)
         logs.remember_secret(value)
         return value
