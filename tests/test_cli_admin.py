@@ -160,6 +160,22 @@ class TestInit:
         assert 0o700 == (tmp_path / "new" / "state").stat().st_mode & 0o777
         assert 0o600 == file.stat().st_mode & 0o777
 
+    @pytest.mark.parametrize(
+        ("given", "url", "tls"),
+        [
+            ("dc1", "ldaps://dc1", None),
+            ("dc1.acme.example:3269", "ldaps://dc1.acme.example:3269", None),
+            ("ldap://dc1", "ldap://dc1", "starttls"),
+        ],
+    )
+    def test_what_it_writes_of_a_server_is_nothing_that_check_refuses(self, tmp_path, given, url, tls):
+        file, _ = self.begun(tmp_path / "new", "--ldap", given)
+        source = tomllib.loads(file.read_text("utf-8"))["source"]["people"]
+        file.write_text(file.read_text("utf-8").replace("bind = {", "#bind = {"), "utf-8")
+
+        assert ([url], tls) == (source["url"], source.get("tls"))
+        assert 0 == run("-c", str(file), "check").exit_code
+
     def test_a_csv_file_whose_columns_are_mapped_as_far_as_their_names_tell(self, tmp_path):
         people = tmp_path / "people.csv"
         people.write_text(
@@ -215,6 +231,8 @@ class TestInit:
             ("--csv", "/nowhere/people.csv"),
             ("--csv", "/dev/null"),
             ("--enterprise", "a b"),
+            ("--ldap", "https://dc1"),
+            ("--ldap", "dc1/DC=acme"),
         ],
         ids=str,
     )

@@ -93,10 +93,14 @@ def _head(choice: Choice) -> Iterable[str]:
 def _ldap(choice: Choice) -> Iterable[str]:
     yield f"[source.{choice.source}]"
     yield 'type = "ldap"'
+    url = _url(choice.url or "ldaps://dc1.example.org")
     yield "# Servers that hold the same directory, tried in this order."
-    yield f"url = [{_quoted(choice.url or 'ldaps://dc1.example.org')}]"
-    yield "# The password stands in a file of its own, mode 0640 or narrower; better still, in the systemd unit:"
-    yield f'# LoadCredential={choice.source}:/PATH, and "credential:{choice.source}" here.'
+    yield f"url = [{_quoted(url)}]"
+    if url.startswith("ldap://"):
+        yield "# Nothing is sent in the clear."
+        yield 'tls = "starttls"'
+    yield "# The password stands in a file of its own, mode 0640 or narrower; better still, where the service alone"
+    yield f'# can read it: in /etc/syncd/credentials/{choice.source}, with "credential:{choice.source}" here.'
     yield 'bind = { dn = "syncd@example.org", password = "file:/etc/syncd/ldap-password" }'
     yield "# Where the people are."
     yield f"base = [{_quoted(choice.base or 'DC=example,DC=org')}]"
@@ -110,6 +114,16 @@ def _ldap(choice: Choice) -> Iterable[str]:
     yield f"#[source.{choice.source}.map]"
     yield '#email = { from = "mail", via = ["first", "trim", "lower"] }'
     yield ""
+
+
+def _url(text: str) -> str:
+    """Return the URL of a server, of which the name may be enough. Raises SyncdError for what is none."""
+    url = text if "://" in text else f"ldaps://{text}"
+    if not re.fullmatch(r"ldaps?://[^\s/?#@]+/?", url):
+        raise SyncdError(
+            f"{text!r} is no directory server; write ldaps://host, with :port where it is another"
+        )
+    return url
 
 
 def _ldif(choice: Choice) -> Iterable[str]:
@@ -178,7 +192,10 @@ def _platform(choice: Choice) -> Iterable[str]:
     yield "[platform.phonebook]"
     yield 'type = "csv"'
     yield f"path = {_quoted(choice.state / 'phonebook.csv')}"
-    yield f"columns = {json.dumps(columns)}"
+    unique = '{ attribute = "login", key = true }'
+    yield "# key: the row is found by it as well, where an older database was restored."
+    pairs = (f"{name} = {unique if name == 'login' else _quoted(name)}" for name in columns)
+    yield f"columns = {{ {', '.join(pairs)} }}"
 
 
 _SHOWN = ("login", "display_name", "first_name", "last_name", "email", "phone", "department")
