@@ -41,7 +41,8 @@ def form(request, office):
     return office, office.folder / file
 
 
-KEYED = 'type = "csv"\npath = "{folder}/phonebook.csv"\n' + (
+KEYED = (
+    'type = "csv"\npath = "{folder}/phonebook.csv"\n'
     'columns = {{ login = {{ attribute = "login", key = true }}, email = "email", phone = "phone" }}\n'
 )
 
