@@ -6,6 +6,7 @@ from line_world import Site, check_books, quiet  # noqa: F401
 from syncd.pipeline import people, queue
 from syncd.pipeline.undoing import plan_undo
 from syncd.pipeline.unlinking import unlink
+from syncd.store import queue as stored
 
 LAB = {"owns": False, "map": {"login": "uid", "phone": "tel", "title": "title"}}
 
@@ -235,4 +236,34 @@ def test_a_leaver_who_is_linked_by_hand_keeps_their_values_until_the_entry_is_re
 
     assert (("ann", "1"), ("ann", "1"), ("ann", "3")) == (before, linked, says(site, "login", "phone"))
     assert site.people()[1].active
+    check_books(site)
+
+
+def test_undoing_a_large_run_looks_at_some_of_it_at_a_time(monkeypatch):
+    """And each inverse names what it undoes, the newest first."""
+    site = Site()
+    site.hire(*(f"p{number}" for number in range(5)))
+    run = site.sync()
+    looked_at = []
+    by_ids = stored.by_ids
+
+    def counted(database, ids):
+        found = by_ids(database, ids)
+        looked_at.append(len(found))
+        return found
+
+    monkeypatch.setattr("syncd.store.queue.by_ids", counted)
+    monkeypatch.setattr("syncd.pipeline.undoing.FLUSH", 2)
+    undoing = plan_undo(site.here, run.id)
+
+    pairs = site.rows(
+        "SELECT u.undoes, u.account = o.account FROM operations u JOIN operations o ON o.id = u.undoes"
+        " WHERE u.run = ? ORDER BY u.id",
+        undoing.id,
+    )
+    assert [2, 2, 1] == looked_at[-3:]
+    assert [(one.id, 1) for one in reversed(site.operations(run))] == pairs
+    site.wait(seconds=1)
+    site.apply(undoing)
+    assert all(one.deleted for one in site.people().values())
     check_books(site)

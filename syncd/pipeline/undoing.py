@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ..errors import SyncdError
@@ -13,6 +14,7 @@ from ..store.keeping import BLANKED
 from ..store.layers import STATE, changed, patch_of, patched, said_after, said_before
 from ..store.queue import Stored
 from ..store.runs import Run, run_of, supersede
+from ..store.staging import FLUSH
 from ..store.standings import Standings, texts
 from .asking import ask
 from .installation import Installation
@@ -27,9 +29,7 @@ def plan_undo(here: Installation, number: int, *, why: str | None = None) -> Run
     run = run_of(here.database, number)
     if run is None:
         raise SyncdError(f"there is no run {number}; see syncd runs")
-    done = stored.operations(
-        here.database, "o.run = ? AND o.state = 'applied' AND o.undone_by IS NULL", (number,), newest=True
-    )
+    done = stored.standing(here.database, number)
     if not done:
         same = f": its plan was that of run {run.same_as}; to undo that: syncd undo {run.same_as}"
         raise SyncdError(f"run {number} applied nothing that could be undone{same if run.same_as else ''}")
@@ -38,15 +38,15 @@ def plan_undo(here: Installation, number: int, *, why: str | None = None) -> Run
             f"run {number} came of a change of the configuration; change that back, and what follows is "
             "planned as a run of its own"
         )
-    if any(one.reasons == BLANKED for one in done):
+    if stored.standing(here.database, number, reasons=BLANKED):
         raise SyncdError(f"the values of run {number} are no longer kept, so it cannot be undone")
     undoing = ask(
         here,
         kind="undo",
         enterprise=run.enterprise,
         connection=run.connection,
-        operations=[inverse(here, one) for one in done],
-        undoes=[one.id for one in done],
+        operations=_inverses(here, run.enterprise, done),
+        undoes=done,
         undone_run=number,
         why=why,
         limits=_limits(here, done),
@@ -71,18 +71,34 @@ def _supersede_earlier(here: Installation, undoing: Run) -> None:
         )
 
 
-def _limits(here: Installation, done: list[Stored]) -> Limits | None:
-    source = here.settings.sources.get(done[0].connection_name or "")
+def _limits(here: Installation, done: list[int]) -> Limits | None:
+    (newest,) = stored.by_ids(here.database, done[:1])
+    source = here.settings.sources.get(newest.connection_name or "")
     return source.limits if source is not None else None
 
 
-def inverse(here: Installation, one: Stored) -> Operation:
+def _inverses(here: Installation, enterprise: str, done: list[int]) -> Iterator[Operation]:
+    """Yield the inverses of operations in their order, which is newest first, looking up some thousand at a time."""
+    seen_as: dict[int, Standings] = {}
+    for start in range(0, len(done), FLUSH):
+        some = stored.by_ids(here.database, done[start : start + FLUSH])[::-1]
+        found: dict[int, dict[int, Standing]] = {}
+        for connection in {one.connection or 0 for one in some}:
+            if connection not in seen_as:
+                seen_as[connection] = standings_of(here, connection, enterprise)
+            accounts = [one.account for one in some if (one.connection or 0) == connection]
+            found[connection] = seen_as[connection].by_account(accounts)
+        for one in some:
+            connection = one.connection or 0
+            standing = found[connection].get(one.account) or _nobody(one)
+            yield inverse(here, one, seen_as[connection], standing)
+
+
+def inverse(here: Installation, one: Stored, standings: Standings, standing: Standing) -> Operation:
     """Return the operation that leads back; the inverse of an inverse is the operation.
 
     What it takes back is one layer's words: the account says then what its layers come to without them.
     """
-    standings = standings_of(here, one.connection or 0, one.enterprise)
-    standing = standings.by_account([one.account]).get(one.account) or _nobody(one)
     back = _way_back(one, standing)
     before, after = _touched(standings, standing, one, back)
     gains, frees = claims_of(

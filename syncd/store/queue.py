@@ -75,11 +75,10 @@ KEPT_AWAY = "d.ended_at IS NULL AND d.verb IN ('discard','undo') AND d.digest IS
 
 
 def operations(
-    database: Database, where: str, values: Sequence[Any] = (), *, limit: int = -1, newest: bool = False
+    database: Database, where: str, values: Sequence[Any] = (), *, limit: int = -1
 ) -> list[Stored]:
     """Return operations in the order of their ids; a limit of -1 is none."""
-    order = "DESC" if newest else "ASC"
-    query = f"{_SELECT} WHERE {where} ORDER BY o.id {order} LIMIT ?"
+    query = f"{_SELECT} WHERE {where} ORDER BY o.id LIMIT ?"
     return [Stored._make(row) for row in database.conn.execute(query, (*values, limit))]
 
 
@@ -87,6 +86,16 @@ def by_ids(database: Database, ids: Iterable[int]) -> list[Stored]:
     """Return these operations; one that does not exist is left out."""
     marks = json.dumps(sorted(set(ids)))
     return operations(database, "o.id IN (SELECT value FROM json_each(?))", (marks,))
+
+
+def standing(database: Database, run: int, *, reasons: str | None = None) -> list[int]:
+    """Return the ids of what a run applied (for these reasons) and nobody has undone since, the newest first."""
+    rows = database.conn.execute(
+        "SELECT id FROM operations WHERE run = ?1 AND state = 'applied' AND undone_by IS NULL"
+        " AND (?2 IS NULL OR reasons = ?2) ORDER BY id DESC",
+        (run, reasons),
+    )
+    return [number for (number,) in rows]
 
 
 def again(database: Database, stored: Stored, vocabulary: Vocabulary, **changes: Any) -> Operation:
