@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -22,6 +25,7 @@ from syncd.daemon.house import House
 from syncd.daemon.lines import EnterpriseLine
 from syncd.daemon.site import Site
 from syncd.daemon.troubles import Troubles
+from syncd.distribution.health import Health
 from syncd.errors import Busy, Denied, StoreError, Unavailable
 from syncd.logs import configure
 from syncd.pipeline import scheduling
@@ -385,6 +389,103 @@ def test_what_could_not_be_noted_as_done_is_noted_by_the_next_tick(service, monk
     until(lambda: world.runs("hq") == ["ended", "ended"])
 
 
+def test_who_waits_for_a_turn_is_not_stuck(tmp_path):
+    world = World(tmp_path, 1, {"acme"})
+    until(world.site.current.settled.is_set)
+    with world.site.turns.take("acme", "the test", patience=1, stopping=lambda: False):
+        world.tick()
+        until(lambda: world.site.turns.wanted("acme"))
+        time.sleep(1)
+        assert [] == world.site.beats.stuck(0.8)
+    until(lambda: world.runs("hq") == ["ended"])
+    world.end()
+
+
+def test_a_verb_that_is_silent_at_work_is_stuck_and_one_that_goes_on_is_not(world):
+    beats = world.site.beats
+    with ExitStack() as opened:
+        here = world.house.writing("sync", "ada", opened)
+        time.sleep(0.3)
+        (stuck,) = (one for one in beats.stuck(0.2) if "syncd" in one)
+        assert stuck.endswith(": syncd sync (ada)")
+        here.turns.heard()
+        assert [] == [one for one in beats.stuck(0.2) if "syncd" in one]
+    assert "syncd sync (ada)" not in beats.working().values()
+
+
+def test_ticks_go_on_when_the_clock_is_set_back(service):
+    made, _, _ = service
+    ticks = []
+    made._clock.every().minute.do(ticks.append, 1)
+    made._run_due()
+    assert [] == ticks
+    made._clock.jobs[0].next_run += timedelta(hours=1)  # summer time has ended
+    made._run_due()
+    made._run_due()
+    assert [1] == ticks
+
+
+def test_a_reload_that_moves_the_socket_is_refused(service, tmp_path):
+    made, world, _ = service
+    old = made.site.current
+    world.config.write_text(f'socket = "{tmp_path}/other"\n' + world.config.read_text())
+    assert (made.reload() or "").endswith(f"{tmp_path}/other: that takes a restart")
+    assert old is made.site.current
+
+
+def test_a_reload_while_the_database_cannot_be_opened_keeps_the_old_configuration(service, monkeypatch):
+    made, _, _ = service
+    old = made.site.current
+
+    def refuse() -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(made.site, "open", refuse)
+    assert made.reload() == "the disk is full"
+    assert (old, False) == (made.site.current, made.reload_ok)
+    monkeypatch.undo()
+
+
+@contextmanager
+def process(world: World) -> Iterator[subprocess.Popen[str]]:
+    """The service as a process of its own, in the middle of a read that never ends."""
+    words = [sys.executable, "-m", "syncd", "--config", str(world.config), "daemon"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as one:
+        assert one.stderr is not None
+        for line in one.stderr:
+            if "platform_distributed" in line:
+                break
+        yield one
+        one.kill()
+
+
+def test_a_service_that_ends_takes_a_reload_for_no_second_word(world):
+    world.end()
+    with process(world) as one:
+        one.terminate()
+        time.sleep(0.5)
+        one.send_signal(signal.SIGHUP)
+        assert "service_ended" in (one.stderr.read() if one.stderr else "")
+        assert 0 == one.wait(10)
+
+
+def test_a_service_that_is_told_to_end_twice_ends_at_once_also_while_a_verb_is_under_way(world):
+    world.end()
+    hq, far = world.config.read_text().split("[source.far]")
+    world.config.write_text(f"{hq}[source.far]" + far.replace("every 1h", "off"))  # the verb alone reads it
+    with process(world) as one:
+        words = [sys.executable, "-m", "syncd", "--config", str(world.config), "sync", "far"]
+        with subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE) as verb:
+            time.sleep(1.5)
+            one.terminate()
+            time.sleep(0.5)
+            begun = time.monotonic()
+            one.terminate()
+            assert -signal.SIGTERM == one.wait(10)
+            assert time.monotonic() - begun < 1
+            verb.communicate(timeout=10)
+
+
 NOW = START
 
 
@@ -425,3 +526,9 @@ def test_a_source_does_not_wait_for_a_time_that_the_clock_was_set_back_from():
     troubles.failed("hq", Unavailable("no route"), NOW + timedelta(days=400), full=False)
     assert not troubles.resting("hq", NOW)
     assert [("hq", False)] == troubles.over(NOW)
+
+
+def test_a_platform_does_not_wait_for_a_time_that_the_clock_was_set_back_from():
+    health = Health()
+    health.setback("unavailable", "no route", NOW + timedelta(days=400), timedelta(hours=1))
+    assert health.until(NOW) is None

@@ -12,6 +12,7 @@ class Beat(NamedTuple):
 
     doing: str
     at: float | None
+    thread: int
 
 
 class Beats:
@@ -24,12 +25,25 @@ class Beats:
     def works(self, name: str, doing: str) -> None:
         """Say that a thread is alive, and what it is doing."""
         with self._lock:
-            self._last[name] = Beat(doing, time.monotonic())
+            self._last[name] = Beat(doing, time.monotonic(), threading.get_ident())
+
+    def alive(self) -> None:
+        """Say that the thread that asks is alive, whatever it does or waits for."""
+        now, me = time.monotonic(), threading.get_ident()
+        with self._lock:
+            for name, beat in self._last.items():
+                if beat.thread == me and beat.at is not None:
+                    self._last[name] = beat._replace(at=now)
 
     def rests(self, name: str) -> None:
         """Say that a thread waits for something to do: it may be silent as long as it likes."""
         with self._lock:
-            self._last[name] = Beat("", None)
+            self._last[name] = Beat("", None, threading.get_ident())
+
+    def ends(self, name: str) -> None:
+        """Say that nothing more is to be heard of a thread."""
+        with self._lock:
+            self._last.pop(name, None)
 
     def working(self) -> dict[str, str]:
         """Return what is being done, by the thread that does it."""

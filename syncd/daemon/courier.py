@@ -68,6 +68,7 @@ class Courier:
         while not self._site.stopping.is_set():
             with suppress(Empty):
                 return answer.get(timeout=_POLL)
+            self._site.beats.alive()
             if beat is not None:
                 beat("deliver", self._confirmed)
         raise Stopping("the service ends; what was not delivered is delivered after its next start")
@@ -101,7 +102,7 @@ class Courier:
             return _REST
         except (SyncdError, OSError) as error:
             log.error("deliveries_failed", error=str(error))  # noqa: TRY400 - it is told in words
-        except Exception:
+        except (Exception, SystemExit):  # a plugin's must not end the service
             log.exception("deliveries_failed")
         else:
             again = any(one.stopped in _AGAIN for one in reports.values())

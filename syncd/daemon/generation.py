@@ -56,10 +56,10 @@ def load(
 
 def require_same_place(old: Settings, new: Settings) -> None:
     """Refuse what cannot change while the service runs. Raises ConfigError."""
-    for key in ("state_directory", "socket"):
-        before, after = getattr(old, key), getattr(new, key)
-        if before != after:
-            raise ConfigError(f"{key} was {before} and is {after} now: that takes a restart")
+    for name in ("state_directory", "socket"):
+        before, now = getattr(old, name), getattr(new, name)
+        if before != now:
+            raise ConfigError(f"{name} was {before} and is {now}: that takes a restart")
 
 
 def _told(failure: PluginError) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from time import monotonic
@@ -52,6 +53,9 @@ class House:
         """Return what a verb works on, once it is its turn. Raises Busy naming what is in the way."""
         self._settle()
         here = self._installed(self._site.open(), actor, opened)
+        name = f"verb {threading.get_native_id()}"
+        opened.callback(self._site.beats.ends, name)
+        self._site.beats.works(name, f"syncd {verb} ({actor})")
         turn = opened.enter_context(ExitStack())
         if verb not in _BY_SOURCE:
             turn.enter_context(here.alone(None, f"syncd {verb} ({actor})"))

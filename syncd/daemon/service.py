@@ -49,6 +49,9 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _IDLE = 20.0
 
+_LONGEST_PAUSE = 61.0
+"""Seconds to the next tick; ``schedule`` counts in local time, which can be set back."""
+
 Side = Callable[["Service"], AbstractContextManager[Any]]
 """What runs beside the service from when it can be used until it ends, such as the control socket."""
 
@@ -104,9 +107,9 @@ class Service:
             self._look(database)
             self.notify.ready(self._status())
             code = self._keep_going(wake, database)
-            self._stop()
+            begun = self._stop()
             sides.close()
-            self._end()
+            self._end(begun)
             self._watch.stop()
             log.info("service_ended")
         return code
@@ -136,7 +139,7 @@ class Service:
                 if number in (signal.SIGTERM, signal.SIGINT):
                     return 0
                 self.reload()
-            self._clock.run_pending()
+            self._run_due()
             if not self._taken_up and self.courier.resumed:
                 self._tick(database)
             self.site.close_replaced()
@@ -145,6 +148,13 @@ class Service:
                 log.error("service_broken", threads=dead)
                 return PluginError.exit_code
             self._feed()
+
+    def _run_due(self) -> None:
+        """Do what is due each minute; at once where the clock was set back, or summer time has ended."""
+        if (self._clock.idle_seconds or 0) > _LONGEST_PAUSE:
+            self._clock.run_all()
+        else:
+            self._clock.run_pending()
 
     def _received(self, wake: socket.socket, seconds: float) -> list[int]:
         """Wait for signals; several of one kind are one."""
@@ -230,41 +240,40 @@ class Service:
         try:
             fresh = load(self.site.files, self._state_directory, self.site.environ)
             require_same_place(self.site.current.settings, fresh.settings)
+            with closing(self.site.open()) as database:
+                self.site.replace(fresh)
+                self._observe(database)
         except (SyncdError, OSError) as error:
             self.reload_ok, why = False, str(error)
             log.error("reload_refused", error=why)  # noqa: TRY400 - it is told in words
             self.notify.ready("the configuration on disk cannot be used; the old one stays in force")
             return why
         self.reload_ok = True
-        self.site.replace(fresh)
-        with closing(self.site.open()) as database:
-            self._observe(database)
         self.courier.wake()
         log.info("configuration_reloaded", sources=len(fresh.settings.sources))
         self.notify.ready(self._status())
         return None
 
-    def _stop(self) -> None:
-        """Let nothing new begin."""
+    def _stop(self) -> float:
+        """Let nothing new begin; return since when. Asked again it ends at once: that is repaired like a crash."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
         self.notify.stopping("finishing what is in hand")
         self.notify.extend(2 * DRAIN)
         self.site.stopping.set()
         self.courier.wake()
         for line in self.lines.values():
             line.end()
+        return time.monotonic()
 
-    def _end(self) -> None:
+    def _end(self, begun: float) -> None:
         """Let every thread finish what it has in hand, for a while; what is left is taken up at the next start."""
-        begun = time.monotonic()
         while any(thread.is_alive() for thread in self._threads()):
             # Of a read that is cut off nothing is used, so nobody waits long for a server that does not answer.
             limit = DRAIN if self.site.turns.held(ACCOUNTS) else READS_END
             if time.monotonic() - begun > limit:
                 break
             self.notify.extend(10)
-            if self._caught:  # asked again: a sudden end is safe as well, and is repaired like a crash
-                signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                os.kill(os.getpid(), signal.SIGTERM)
             for thread in self._threads():
                 thread.join(0.1)
         left = self.site.beats.working()

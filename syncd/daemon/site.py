@@ -39,9 +39,9 @@ class Site:
         self.files = files
         self.environ = environ
         self.clock = clock
-        self.turns = Turns()
-        self.stopping = threading.Event()
         self.beats = Beats()
+        self.turns = Turns(self.beats.alive)
+        self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._in_use: Counter[int] = Counter()
         self._replaced: list[Generation] = []

@@ -49,6 +49,7 @@ class Health:
     opened: int = 0
     told_until: datetime | None = None
     paused_until: datetime | None = None
+    since: datetime | None = None
     why: str = ""
     message: str = ""
     working: Callable[[], bool] = bool
@@ -60,7 +61,9 @@ class Health:
         return self.down or self.denied or self.open
 
     def until(self, now: datetime) -> datetime | None:
-        """Return the end of the pause that the platform is in, or None."""
+        """Return the end of the pause that the platform is in, or None; none outlasts a clock that is set back."""
+        if self.since is not None and now < self.since:
+            self.told_until = self.paused_until = self.since = None
         times = [time for time in (self.told_until, self.paused_until) if time is not None and time > now]
         return max(times) if times else None
 
@@ -74,7 +77,7 @@ class Health:
     ) -> list[Line]:
         """The platform as a whole cannot be used: leave it alone for ``pause``, and say so once."""
         known = {"unavailable": self.down, "denied": self.denied, "plugin": self.why == "plugin"}[why]
-        until = now + pause
+        self.since, until = now, now + pause
         if told:
             self.told_until = max(until, self.told_until or until)
         else:
@@ -105,7 +108,7 @@ class Health:
             return []
         was_open, self.open = self.open, True
         self.opened += 1
-        until = now + back_off(self.opened, breaker.pause, breaker.longest)
+        self.since, until = now, now + back_off(self.opened, breaker.pause, breaker.longest)
         self.paused_until = max(until, self.paused_until or until)
         if not (self.down or self.denied):
             self.why, self.message = "breaker", f"{failed} of {answered} deliveries failed"

@@ -146,6 +146,7 @@ def _pulse(here: Installation, stage: str, beat: Beat | None) -> Callable[[int],
     """Return what is called between two transactions: it tells how far it is, and ends it with the service."""
 
     def pulse(count: int) -> None:
+        here.turns.heard()
         if beat is not None:
             beat(stage, count)
         if here.stopping.is_set():

@@ -36,9 +36,13 @@ class _Holder:
 
 
 class Turns:
-    """Turns by name, taken again freely by the thread that has them."""
+    """Turns by name, taken again freely by the thread that has them.
 
-    def __init__(self) -> None:
+    ``heard`` is called now and then by whoever waits, and by whoever works: both are alive.
+    """
+
+    def __init__(self, heard: Callable[[], None] = lambda: None) -> None:
+        self.heard = heard
         self._changed = threading.Condition()
         self._holders: dict[str | None, _Holder] = {}
         self._waiting: dict[int, str | None] = {}  # by thread, who came first first
@@ -94,6 +98,7 @@ class Turns:
                     raise Stopping("the service ends; what was not begun is done after its next start")
                 if until is not None and time.monotonic() >= until:
                     raise Busy(other)
+                self.heard()
                 self._changed.wait(_POLL)
         finally:
             del self._waiting[me]
