@@ -338,7 +338,7 @@ class Reader(Source):
 
     def read(self, cursor: str | None) -> Iterator[Any]:
         for item in self.items:
-            if isinstance(item, Exception):
+            if isinstance(item, BaseException):
                 raise item
             yield item
 

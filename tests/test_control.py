@@ -205,9 +205,10 @@ class TestCalls:
         assert ("Failed", 65) == (name, about["exit_code"])
         assert "use 'syncd preview --json" in about["message"]
 
-    def test_a_fault_of_a_verb_is_told_and_the_service_goes_on(self, door):
+    @pytest.mark.parametrize("fault", [ZeroDivisionError, SystemExit])
+    def test_a_fault_of_a_verb_is_told_and_the_service_goes_on(self, door, fault):
         def carry_out(call):
-            raise ZeroDivisionError
+            raise fault
 
         door.carry_out = carry_out
         with closing(door.connect()) as connection:
@@ -215,7 +216,7 @@ class TestCalls:
             again = asked(connection, {"method": "org.syncd.Status"})
 
         assert ("Failed", 70) == (name, about["exit_code"])
-        assert "unexpected ZeroDivisionError" in about["message"]
+        assert f"unexpected {fault.__name__}" in about["message"]
         assert [{"parameters": {"status": {"state": "idle"}}}] == again
 
     def test_a_call_that_wants_no_reply_gets_none(self, door):
@@ -781,6 +782,12 @@ print(os.path.exists(sys.argv[1]))
         )
 
         assert done.stdout.startswith("3 ")
+
+    @pytest.mark.parametrize("count", ["1000000", "9" * 30])
+    def test_descriptors_that_are_not_there_keep_no_service_from_its_start(self, tmp_path, count):
+        environ = {"LISTEN_FDS": count, "LISTEN_PID": str(os.getpid())}
+        with open_socket(tmp_path / "x", environ) as found:
+            assert str(tmp_path / "x") == found.getsockname()
 
     @pytest.mark.parametrize("whose", ["mine", "another's"])
     def test_what_systemd_opened_is_taken_over_and_stays(self, tmp_path, whose):

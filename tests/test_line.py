@@ -292,6 +292,7 @@ def test_a_changed_mapping_plans_what_it_changes():
         ([END, "unchanged"], PluginError),
         ([END, Entry("late", {"uid": ("late",)})], PluginError),
         ([ZeroDivisionError("a bug of the plugin")], PluginError),
+        ([SystemExit("a bug of the plugin")], PluginError),
         (["no item"], PluginError),
     ],
     ids=str,

@@ -52,7 +52,10 @@ def _given(environ: MutableMapping[str, str]) -> socket.socket | None:
     if pid != str(os.getpid()) or not count.isdecimal():
         return None
     for number in range(_FIRST, _FIRST + int(count)):
-        os.set_inheritable(number, False)
+        try:
+            os.set_inheritable(number, False)
+        except (OSError, OverflowError):  # there are not so many
+            return None
         if stat.S_ISSOCK(os.fstat(number).st_mode):
             found = socket.socket(fileno=number)
             if found.family == socket.AF_UNIX and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):

@@ -81,7 +81,7 @@ class Service:
             reply = error.reply
         except BadParameter as error:
             reply = {"error": f"{_VARLINK}.InvalidParameter", "parameters": {"parameter": error.name}}
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a plugin's must not cut the connection without a word
             log.exception("control_failed", error=str(error))
             told = f"unexpected {type(error).__name__}; the log of the service says more"
             reply = refused("Failed", told, FAILED).reply

@@ -121,7 +121,7 @@ def _items(line: Line, cursor: str | None) -> Iterator[object]:
         yield from line.source.read(cursor)
     except SyncdError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(line.settings.type, f"reading {line.settings.name}: {error!r}") from error
 
 
