@@ -486,6 +486,19 @@ def test_a_service_that_is_told_to_end_twice_ends_at_once_also_while_a_verb_is_u
             verb.communicate(timeout=10)
 
 
+def test_a_service_has_its_garbage_collected(tmp_path):
+    """A command that lives for a moment does not."""
+    World(tmp_path, 1, set()).end()
+    code = (
+        "import gc; from syncd import cli; from syncd.daemon import Service\n"
+        "Service.run = lambda self: print(gc.isenabled()) or 0\n"
+        "cli.main()"
+    )
+    words = [sys.executable, "-c", code, "--config", str(tmp_path / "syncd.toml"), "daemon"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert "True\n" == done.stdout
+
+
 NOW = START
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import AbstractContextManager
 
@@ -51,4 +52,6 @@ def daemon(ctx: click.Context, /, *, stuck_after: float) -> None:
         sides=(asked,),
         stuck_after=stuck_after,
     )
+    gc.freeze()
+    gc.enable()  # a command that lives for a moment goes without
     ctx.exit(service.run())
