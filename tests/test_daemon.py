@@ -17,6 +17,8 @@ from threading import Event, Timer
 
 import pytest
 
+from syncd import Event as SomethingHappened
+from syncd import Observer
 from syncd.daemon import Service, lines
 from syncd.daemon.beats import Beats
 from syncd.daemon.courier import Courier
@@ -497,6 +499,28 @@ def test_a_service_has_its_garbage_collected(tmp_path):
     words = [sys.executable, "-c", code, "--config", str(tmp_path / "syncd.toml"), "daemon"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert "True\n" == done.stdout
+
+
+def test_an_observer_that_hangs_holds_up_no_reload(tmp_path):
+    world = World(tmp_path, 1, set())
+    until(world.site.current.settled.is_set)
+    go_on, told, hooks = Event(), Event(), world.site.current.plugins.hooks
+
+    class Slow(Observer):
+        def observe(self, event: object) -> None:
+            told.set()
+            go_on.wait(10)
+
+    hooks.add_observer("slow", "acme_slow", lambda: Slow(None, None))  # type: ignore[arg-type]
+    hooks.observe(SomethingHappened("run_ended", "2026-01-05T08:00:00Z", {}))
+    told.wait(10)
+    replace(world)
+    until(world.site.current.settled.is_set)
+    begun = time.monotonic()
+    world.site.close_replaced()
+    assert time.monotonic() - begun < 1
+    go_on.set()
+    world.end()
 
 
 NOW = START

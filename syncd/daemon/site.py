@@ -91,4 +91,4 @@ class Site:
             over = [one for one in self._replaced if not self._in_use[id(one)]]
             self._replaced = [one for one in self._replaced if self._in_use[id(one)]]
         for one in over:
-            one.plugins.hooks.close()
+            one.plugins.hooks.close(0)  # their observers see in their own time what is queued
