@@ -14,6 +14,7 @@ import pwd
 import stat
 import time
 from contextlib import suppress
+from os.path import samestat
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, NamedTuple, Self
@@ -92,6 +93,13 @@ class Lock:
             os.close(self._file)
             self._file = None
             os.umask(self._umask)
+
+    def holds(self) -> bool:
+        """Say whether others still find this lock: somebody may have taken the directory away."""
+        try:
+            return self._file is not None and samestat(os.fstat(self._file), (self.directory / "lock").stat())
+        except OSError:
+            return False
 
     def _take(self) -> int:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import signal
 import socket
 import subprocess
@@ -452,13 +453,23 @@ def test_a_reload_while_the_database_cannot_be_opened_keeps_the_old_configuratio
 def process(world: World) -> Iterator[subprocess.Popen[str]]:
     """The service as a process of its own, in the middle of a read that never ends."""
     words = [sys.executable, "-m", "syncd", "--config", str(world.config), "daemon"]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as one:
+    often = {**os.environ, "WATCHDOG_USEC": "3000000"}
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=often) as one:
         assert one.stderr is not None
         for line in one.stderr:
             if "platform_distributed" in line:
                 break
         yield one
         one.kill()
+
+
+@pytest.mark.parametrize("gone", ["state", "state/syncd.db"])
+def test_a_service_whose_database_is_taken_away_ends_and_lets_nobody_begin_beside_it(world, gone):
+    world.end()
+    with process(world) as one:
+        (world.folder / gone).rename(world.folder / "away")
+        assert "database_gone" in (one.stderr.read() if one.stderr else "")
+        assert 74 == one.wait(10)
 
 
 def test_a_service_that_ends_takes_a_reload_for_no_second_word(world):

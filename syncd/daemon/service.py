@@ -17,7 +17,7 @@ from typing import Any
 
 import schedule
 
-from ..errors import PluginError, SyncdError
+from ..errors import PluginError, StoreError, SyncdError
 from ..lock import Lock as Ownership
 from ..logs import get_log
 from ..notify import Notify
@@ -90,7 +90,9 @@ class Service:
         Raises Busy while another process is the owner.
         """
         with ExitStack() as opened:
-            opened.enter_context(Ownership(self.site.current.settings.state_directory, "daemon"))
+            self._ownership = opened.enter_context(
+                Ownership(self.site.current.settings.state_directory, "daemon")
+            )
             wake = opened.enter_context(_signals(self._caught))
             database = opened.enter_context(closing(self.site.open()))
             database.conn.execute("PRAGMA busy_timeout = 5000")  # a tick that fails comes again in a minute
@@ -147,6 +149,9 @@ class Service:
             if dead:
                 log.error("service_broken", threads=dead)
                 return PluginError.exit_code
+            if not (self._ownership.holds() and self.site.path.exists()):
+                log.error("database_gone", path=str(self.site.path))
+                return StoreError.exit_code
             self._feed()
 
     def _run_due(self) -> None:
