@@ -1,4 +1,4 @@
-"""Twenty secrets in all the places where secrets can be: none of them ever shows."""
+"""Twenty secrets in all the places where secrets can be, and those that syncd makes: none of them ever shows."""
 
 from __future__ import annotations
 
@@ -42,10 +42,16 @@ CANARIES = {name: f"canary-{name}-{os.urandom(6).hex()}" for name in NAMES}
 
 CONFIGURATION = """
 state_directory = "{folder}/state"
+secrets_key = "file:{folder}/key"
+[template.desk]
+generate = {{ password = "password:24", pin = "digits:12" }}
+[role.desk]
+template = "desk"
 [enterprise.acme]
 sources = ["hq"]
 [source.hq]
 type = "ldap"
+role = "desk"
 url = ["{url}"]
 ca_file = "{ca}"
 bind = {{ dn = "{bind}", password = "{password}" }}
@@ -100,6 +106,15 @@ class Watched:
         return done.returncode
 
 
+def seen(here: Watched, account: str, attribute: str) -> str:
+    """What the one verb shows that may show it; what it said is not kept."""
+    assert 0 == here.syncd("secrets", "show", account, attribute, "--why", "a test"), here.said[-2:]
+    value = here.said[-2].strip()
+    assert value not in here.said[-1]
+    here.said[-2] = ""
+    return value
+
+
 def forms(secret: str) -> list[bytes]:
     """A secret as it may come out: plain, percent-encoded, base64 at any offset."""
     found = [secret.encode(), quote(secret, safe="").encode()]
@@ -123,6 +138,7 @@ def test_no_secret_ever_shows(
     good = {"url": server.ldaps_url, "ca": str(authority.path), "bind": reader}
     here = Watched(tmp_path, **good)
     here.settings["password"] = here.secret("good")
+    assert 0 == here.syncd("secrets", "key", str(tmp_path / "key"))
 
     for words in (("check", "--connect"), ("preview", "hq", "--json"), ("sync",), ("explain", "u1"), ("runs", "1"),
                   ("config", "show", "--origin"), ("config", "show", "--json"), ("verify",), ("queue", "list"),
@@ -153,6 +169,16 @@ def test_no_secret_ever_shows(
     here.syncd("check", raw=f'\n[source.two]\ntype = "csv"\npassword = "{CANARIES["literal_platform"]}"\n')
     here.syncd("check", raw=f'\nbroken = "{CANARIES["toml_error"]}')
     here.syncd("sync", password=here.secret("bind_file"), url="ldaps://localhost:9")
+
+    made = [seen(here, "u1", name) for name in ("password", "pin")]
+    assert 0 == here.syncd("secrets", "renew", "u1", "password")
+    made += [seen(here, "u1", "password"), seen(here, "u2", "pin"), (tmp_path / "key").read_text().strip()]
+    assert 0 == here.syncd("secrets", "key", str(tmp_path / "key"))
+    assert 0 == here.syncd("secrets", "rotate")
+    (tmp_path / "key").write_text(made[-1][:-6])
+    assert here.syncd("check")
+    assert here.syncd("accounts", "add", "acme", "login=eve", "--role", "desk")
+    CANARIES.update((f"made_{number}", value) for number, value in enumerate(made))
 
     told = "\n".join(here.said).encode()
     kept = b"".join(file.read_bytes() for file in (tmp_path / "state").rglob("*") if file.is_file())

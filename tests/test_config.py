@@ -19,7 +19,7 @@ from syncd.model import VOCABULARY, Numbers
 from syncd.planning import Leavers
 from syncd.schedules import Timetable, parse
 
-SECRET = "is secret, and sealed values come with a PBX platform, which is not available yet"
+SECRET = "is secret: only generate in a template can fill it, and nothing can be compared with it"
 
 
 @pytest.fixture
@@ -531,7 +531,7 @@ def test_secret_attributes_cannot_be_mapped_yet(problems, row):
     (problem,) = problems(SMALL + row)
 
     assert problem.endswith(
-        "is secret, and sealed values come with a PBX platform, which is not available yet"
+        "is secret: only generate in a template can fill it, and nothing can be compared with it"
     )
 
 

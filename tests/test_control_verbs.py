@@ -28,7 +28,7 @@ served = control_world.served
 
 HERE = {
     "init", "check", "demo", "plugins list", "plugins new", "config show", "db backup", "db restore",
-    "daemon", "reload", "completion",
+    "daemon", "reload", "completion", "secrets key",
 }  # fmt: skip
 """Verbs that are always done where they are typed."""
 

@@ -14,7 +14,7 @@ from syncd.store.keeping import BLANKED, prune
 
 YEAR = timedelta(days=365)
 MONTH = timedelta(days=30)
-NOTHING = {"operations": 0, "messages": 0, "problems": 0, "accounts": 0}
+NOTHING = {"operations": 0, "messages": 0, "problems": 0, "secrets": 0, "accounts": 0}
 
 LEAVERS_GO = ONE_SOURCE.replace("reads = 1", 'missing = "delete", reads = 1') + PHONEBOOK
 

@@ -21,7 +21,7 @@ FLOORS = {
     **dict.fromkeys(["mapping", "transforms", "correlation", "completion", "services"], 3),
     **dict.fromkeys(["validation", "planning", "guard", "schedules"], 3),
     **dict.fromkeys(["places"], 3),
-    **dict.fromkeys(["store", "config", "credentials", "lock", "logs", "notify"], 4),
+    **dict.fromkeys(["store", "config", "credentials", "sealing", "lock", "logs", "notify"], 4),
     **dict.fromkeys(["distribution", "plugins"], 5),
     **dict.fromkeys(["pipeline"], 6),
     **dict.fromkeys(["daemon", "control"], 7),

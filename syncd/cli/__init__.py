@@ -45,6 +45,7 @@ VERBS = {
     "reload": ("syncd.cli.reload", "Have the running service read its configuration."),
     "plugins": ("syncd.cli.plugins", "List the plugins, or begin a new one."),
     "config": ("syncd.cli.config", "Show the configuration in force."),
+    "secrets": ("syncd.cli.secrets", "Show and renew passwords and codes, and their key."),
     "db": ("syncd.cli.db", "Back up, check, restore and prune the database."),
     "completion": ("syncd.cli.shells", "Print the script that completes syncd in a shell."),
     "demo": ("syncd.cli.demo", "See all of it at work, in a folder of its own."),

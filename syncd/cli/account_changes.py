@@ -56,7 +56,7 @@ def add(
     given = only_values(values_of(values, session.settings.vocabulary))
     here = session.writing("accounts add")
     run = people.add(here, enterprise, given, role=role, kind="contact" if contact else "user")
-    ctx.exit(_report(here, run, as_json=as_json))
+    ctx.exit(report(here, run, as_json=as_json))
 
 
 @click.command(
@@ -74,7 +74,7 @@ def edit(ctx: click.Context, /, *, account: str, values: tuple[str, ...], as_jso
     given = values_of(values, session.settings.vocabulary)
     here = session.writing("accounts edit")
     run = people.edit(here, people.find_account(here, account), given)
-    ctx.exit(_report(here, run, as_json=as_json))
+    ctx.exit(report(here, run, as_json=as_json))
 
 
 @click.command(epilog=examples("syncd accounts reset ada phone", "syncd accounts reset ada"))
@@ -88,7 +88,7 @@ def reset(ctx: click.Context, /, *, account: str, attributes: tuple[str, ...], a
 
     here = session_of(ctx).writing("accounts reset")
     run = people.reset(here, people.find_account(here, account), attributes)
-    ctx.exit(_report(here, run, as_json=as_json))
+    ctx.exit(report(here, run, as_json=as_json))
 
 
 @click.command(epilog=examples("syncd accounts enable ada"))
@@ -114,7 +114,7 @@ def _switch(ctx: click.Context, account: str, *, enabled: bool, as_json: bool) -
 
     here = session_of(ctx).writing("accounts enable" if enabled else "accounts disable")
     run = people.set_enabled(here, people.find_account(here, account), enabled=enabled)
-    return _report(here, run, as_json=as_json)
+    return report(here, run, as_json=as_json)
 
 
 @click.command(epilog=examples("syncd accounts delete ada", "syncd accounts delete 4711 --yes"))
@@ -130,7 +130,7 @@ def delete(ctx: click.Context, /, *, account: str, yes: bool, as_json: bool) -> 
     number = people.find_account(here, account)
     again = ["accounts", "delete", number, "--json" if as_json else None]
     confirm(f"Delete {_named(here, number)}?", yes=yes, again=again)
-    ctx.exit(_report(here, people.delete(here, number), as_json=as_json))
+    ctx.exit(report(here, people.delete(here, number), as_json=as_json))
 
 
 @click.command(epilog=examples("syncd accounts erase ada", "syncd accounts erase 4711 --yes"))
@@ -184,7 +184,7 @@ def link(
 
     here = session_of(ctx).writing("accounts link")
     run = people.link(here, people.find_account(here, account), connection, entry, owns=owns)
-    ctx.exit(_report(here, run, as_json=as_json))
+    ctx.exit(report(here, run, as_json=as_json))
 
 
 @click.command(
@@ -212,7 +212,7 @@ def unlink(ctx: click.Context, /, *, account: str, connection: str, ignore: bool
     done = unlink_account(here, number, connection, ignore=ignore)
     told = {"account": number, "connection": connection, **done._asdict()}
     del told["run"]
-    code = _report(here, done.run, as_json=as_json, more={"unlinked": told})
+    code = report(here, done.run, as_json=as_json, more={"unlinked": told})
     if not as_json and done.run.counts.get("applied_operations"):
         for line in _after_unlinking(number, connection, done):
             write(line)
@@ -253,7 +253,7 @@ def _named(here: Installation, number: int) -> str:
     return f"account {number}, {name}" if name else f"account {number}"
 
 
-def _report(here: Installation, run: Run, *, as_json: bool, more: Mapping[str, Any] | None = None) -> int:
+def report(here: Installation, run: Run, *, as_json: bool, more: Mapping[str, Any] | None = None) -> int:
     """Show what a person did, deliver it, and return the exit code."""
     if not as_json:
         for one in plan_document(here, run)["operations"]:

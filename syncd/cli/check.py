@@ -97,6 +97,7 @@ def _findings(
             yield Finding("configuration", _redacted(problem), error.exit_code)
         return
     yield from _state(session)
+    yield from _key(session)
     for kind, one in _connectors(settings):
         about = f"{kind} {one.name}"
         yield from _secrets(session, about, one.options)
@@ -161,6 +162,23 @@ def _secrets(session: Session, about: str, options: Any) -> Iterator[Finding]:
             resolve(reference)
         except SyncdError as error:
             yield Finding(about, _redacted(str(error)), exit_code_of(error))
+
+
+def _key(session: Session) -> Iterator[Finding]:
+    """Look at the key that secrets are sealed with, as far as it can be seen from here."""
+    from ..errors import SyncdError
+    from ..sealing import Keys
+
+    reference = session.settings.secrets_key
+    if reference is None:
+        return
+    found = [*_secrets(session, "secrets_key", {"secret": reference})]
+    yield from found
+    if not found:
+        try:
+            Keys(session.secret()(reference))
+        except SyncdError as error:
+            yield Finding("secrets_key", str(error), exit_code_of(error))
 
 
 def references_of(options: Any, *, secret: bool = False) -> Iterator[str]:

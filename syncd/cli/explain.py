@@ -124,8 +124,8 @@ def _decisions(here: Installation, number: int) -> list[dict[str, Any]]:
     found = decisions(
         here.database,
         "EXISTS (SELECT 1 FROM links l WHERE l.account = ? AND l.connection = d.connection"
-        " AND l.anchor = d.anchor) OR d.operation IN (SELECT id FROM operations WHERE account = ?)",
-        (number, number),
+        " AND l.anchor = d.anchor) OR d.operation IN (SELECT id FROM operations WHERE account = ?) OR d.account = ?",
+        (number, number, number),
     )
     return [one._asdict() for one in found]
 
@@ -161,7 +161,8 @@ def _print_decisions(here: Installation, decisions: list[dict[str, Any]]) -> Non
     for one in decisions:
         ended = ", ended" if one["ended_at"] else ""
         why = f": {shown(one['why'])}" if one["why"] else ""
-        write(f"  {one['verb']} by {one['who']}, {when(one['at'], here.settings.timezone)}{ended}{why}")
+        what = f"{one['verb']} {one['secret'] or ''}".strip()
+        write(f"  {what} by {one['who']}, {when(one['at'], here.settings.timezone)}{ended}{why}")
 
 
 def _print_attribute(here: Installation, one: dict[str, Any]) -> None:

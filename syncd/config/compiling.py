@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from ..model import RESERVED, VOCABULARY, Attribute, Role, Template, Value, Vocabulary
+from ..model import RESERVED, VOCABULARY, Attribute, Role, Sealed, Template, Value, Vocabulary
 from ..places import LONGEST_SOCKET, socket_of
 from .catalog import Catalog
 from .checking import checked
@@ -23,13 +23,16 @@ from .lines import KeyPath
 from .mappings import SECRET, known_attribute
 from .models import AttributeTable, EnterpriseTable, RoleTable, TemplateTable, TopTable
 from .settings import EnterpriseSettings, Origin
-from .words import suggestion
+from .words import reference_kind, shown_reference, suggestion
 
 NAMED = ("location", "attribute", "template", "role", "enterprise", "source", "platform", "observer")
 """Top-level keys under which people name things themselves."""
 
 TOP_KEYS = (*TopTable.model_fields, *NAMED)
 """Every top-level key."""
+
+_CODES = {"login_code": 4, "pin": 1}
+"""Codes that are typed at a telephone, and the fewest digits that such a one has."""
 
 _ENTERPRISE = re.compile(r"[A-Za-z0-9-]{4,32}")
 
@@ -68,8 +71,19 @@ def compile_top(draft: Draft) -> tuple[TopTable, Path, Path, ZoneInfo]:
     top = checked(draft.document, TopTable, written, (), known=NAMED)
     draft.effective.note((), written, top)
     draft.departments = top.departments
+    _judge_key(draft, top.secrets_key)
     place = _state_directory(draft, top)
     return top, place, _socket(draft, top, place), _timezone(draft, top.timezone)
+
+
+def _judge_key(draft: Draft, reference: str | None) -> None:
+    path = ("secrets_key",)
+    if reference is None:
+        return
+    if reference_kind(reference) is None:
+        cure = 'where it is to be found: "credential:NAME" or "file:/PATH"'
+        draft.objection(path, f"is a secret, and this file is no place for one; write {cure}")
+    draft.effective.put(path, shown_reference(reference), draft.document.where(path))
 
 
 def _state_directory(draft: Draft, top: TopTable) -> Path:
@@ -184,15 +198,35 @@ def _template(draft: Draft, name: str, table: TemplateTable) -> Template:
                 (*path, "allocate", key), "can be shared by accounts, so numbers cannot be used up"
             )
     for place, key in enumerate(table.wins):
-        if key not in defaults and key not in table.allocate:
+        if key not in {*defaults, *table.allocate, *table.generate}:
             draft.objection((*path, "wins", place), f"{key!r} has neither a default nor an allocation here")
     return Template(
         name=name,
         services=table.services,
-        defaults=defaults,
+        defaults={**defaults, **_generated(draft, (*path, "generate"), table.generate)},
         wins=frozenset(table.wins),
         allocate=dict(table.allocate),
     )
+
+
+def _generated(draft: Draft, path: KeyPath, table: Mapping[str, tuple[str, int]]) -> dict[str, Value]:
+    """Return what a new account says of the secrets that are made for it: the first version of each."""
+    found: dict[str, Value] = {}
+    for name, (recipe, length) in table.items():
+        word, here = draft.attribute((*path, name), name), (*path, name)
+        if word is not None and (not word.secret or word.many or word.key):
+            draft.objection(
+                here, "is not secret, or holds several texts or a key: nothing can be made for it"
+            )
+        elif word is not None and word.limit is not None and length > word.limit:
+            draft.objection(here, f"has {length} characters, {word.limit} are allowed")
+        lowest = _CODES.get(name)
+        if lowest is not None and (recipe != "digits" or length < lowest):
+            draft.objection(here, f"must be digits, {lowest} or more")
+        found[name] = str(Sealed(name, 1, recipe, length))
+    if found and "secrets_key" not in draft.document.tree:
+        draft.objection(path, 'needs secrets_key, such as secrets_key = "credential:syncd-key"')
+    return found
 
 
 def _default(draft: Draft, path: KeyPath, value: Value) -> Value:

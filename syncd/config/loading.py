@@ -88,6 +88,7 @@ def load(files: Sequence[Path] | None, catalog: Catalog, environ: Mapping[str, s
         platforms=platforms,
         observers=observers,
         metrics=metrics,
+        secrets_key=top.secrets_key,
         keep_values=top.keep.values,
         purge_after=top.purge_after,
         origins=draft.effective.origins,

@@ -15,7 +15,7 @@ from .lines import KeyPath
 from .models import RowTable
 from .words import nearest
 
-SECRET = "is secret, and sealed values come with a PBX platform, which is not available yet"  # noqa: S105
+SECRET = "is secret: only generate in a template can fill it, and nothing can be compared with it"  # noqa: S105
 
 _KEYS = frozenset(field.alias or name for name, field in RowTable.model_fields.items())
 
@@ -68,9 +68,10 @@ def of_platform(document: Document, vocabulary: Vocabulary, fields: Mapping[str,
         return Shape(fields[name].many)
 
     def source(path: KeyPath, name: str) -> None:
-        word = known_attribute(document, vocabulary, path, name)
-        if word is not None and word.secret:
-            document.object_to(path, f"{name} {SECRET}")
+        word, filled = known_attribute(document, vocabulary, path, name), str(path[-3])
+        field = (fields or {}).get(filled)
+        if word is not None and word.secret and field is not None and not field.secret:
+            document.object_to(path, f"{name} is secret, and the field {filled} is not")
 
     return Side(shape, source, policies=False)
 

@@ -107,6 +107,7 @@ DurationOrNever: TypeAlias = Annotated[timedelta | None, BeforeValidator(_or_wor
 Percent: TypeAlias = Annotated[float | None, BeforeValidator(_or_word("off", words.percent))]
 Count: TypeAlias = Annotated[int | None, BeforeValidator(_or_word("off", _count))]
 Range: TypeAlias = Annotated[Numbers, BeforeValidator(words.numbers)]
+Recipe: TypeAlias = Annotated[tuple[str, int], BeforeValidator(words.secret_to_make)]
 When: TypeAlias = Annotated[Schedule, BeforeValidator(_when)]
 Fate: TypeAlias = Literal["disable", "delete", "keep"]
 
@@ -141,6 +142,7 @@ class TopTable(Table):
     timezone: Text = "UTC"
     plugins: Texts = ()
     departments: Texts = ()
+    secrets_key: Text | None = None
     keep: KeepTable = Field(default={}, validate_default=True)
     socket: Text | None = None
     control: ControlTable = Field(default={}, validate_default=True)
@@ -166,6 +168,7 @@ class TemplateTable(Table):
     defaults: dict[str, AnyValue] = Field(default={})
     wins: Texts = ()
     allocate: dict[str, Range] = Field(default={})
+    generate: dict[str, Recipe] = Field(default={})
 
 
 class RoleTable(Table):

@@ -73,17 +73,27 @@ def _platform(draft: Draft, path: KeyPath, parts: Parts) -> PlatformSettings:
         ):
             message = unknown("attribute", field.attribute, draft.vocabulary)
             draft.objection(path, f"field {name!r}: {message}")
+        elif name not in table.map and not field.secret and field.attribute in draft.vocabulary.secrets:
+            draft.objection(path, f"field {name!r}: {field.attribute} is secret, and the field is not")
     for place, enterprise in enumerate(table.enterprises or ()):
         if enterprise not in draft.enterprises:
             here = (*path, "enterprises", place)
             draft.document.object_to_name(here, "enterprise", enterprise, draft.enterprises)
+    mapping = compile_map(draft.document, draft.catalog, (*path, "map"), table.map, side)
+    for rule in mapping.rules:
+        if (rule.transforms or len(rule.sources) > 1) and not draft.vocabulary.secrets.isdisjoint(
+            rule.sources
+        ):
+            draft.objection(
+                (*path, "map", rule.attribute), "is filled from a secret, which is copied as it is"
+            )
     return PlatformSettings(
         name=str(path[1]),
         type=table.type or "",
         enterprises=frozenset(table.enterprises) if table.enterprises is not None else None,
         options=options,
         accept=_accept(draft, (*path, "accept"), table.accept),
-        mapping=compile_map(draft.document, draft.catalog, (*path, "map"), table.map, side),
+        mapping=mapping,
         limits=limits_of(table.limits),
         formerly=table.formerly,
     )

@@ -111,6 +111,9 @@ class Settings:
     platforms: Mapping[str, PlatformSettings] = field(default_factory=dict)
     observers: Mapping[str, ObserverSettings] = field(default_factory=dict)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    secrets_key: str | None = None
+    """The reference of the key that secrets are sealed with."""
+
     keep_values: timedelta | None = timedelta(days=400)
     purge_after: timedelta | None = timedelta(days=90)
     origins: Mapping[str, Origin] = field(default_factory=dict)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from datetime import timedelta
 
-from ..model import Numbers
+from ..model import RECIPES, Numbers
 from .lines import KeyPath
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -69,6 +69,16 @@ def numbers(value: object) -> Numbers:
     if padded and len(first) != len(last):
         raise ValueError("begins with a zero, so both ends need the same number of digits")
     return Numbers(int(first), int(last), len(first) if padded else 0)
+
+
+def secret_to_make(value: object) -> tuple[str, int]:
+    """Read how a secret is made: ``password:24`` (letters and digits) or ``digits:6``."""
+    match = re.fullmatch(r"([a-z]+):([1-9][0-9]{0,2})", value) if isinstance(value, str) else None
+    if match is None or match[1] not in RECIPES:
+        raise ValueError('must be how it is made, and how long it is, such as "password:24" or "digits:6"')
+    if match[1] == "password" and not 12 <= int(match[2]) <= 256:
+        raise ValueError("must be of 12 to 256 characters")
+    return match[1], int(match[2])
 
 
 def reference_kind(text: str) -> str | None:

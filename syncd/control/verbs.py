@@ -7,7 +7,7 @@ from collections.abc import Sequence
 LOOK, CHANGE = "reader", "operator"
 """What a peer has to be."""
 
-GROUPS = {"accounts": "list", "db": "", "deliveries": "list", "queue": "list"}
+GROUPS = {"accounts": "list", "db": "", "deliveries": "list", "queue": "list", "secrets": ""}
 """Verb that has others below it -> the one that is meant where none is named."""
 
 LEVELS = {
@@ -20,6 +20,7 @@ LEVELS = {
     **dict.fromkeys(["queue discard", "queue ignore", "queue unignore"], CHANGE),
     **dict.fromkeys(["accounts add", "accounts edit", "accounts reset", "accounts disable"], CHANGE),
     **dict.fromkeys(["accounts enable", "accounts delete", "accounts erase"], CHANGE),
+    **dict.fromkeys(["secrets show", "secrets renew", "secrets rotate"], CHANGE),
     **dict.fromkeys(["accounts link", "accounts unlink"], CHANGE),
 }
 """Verb -> what is needed for it. All others are done where they are typed: they need files of the person's

@@ -14,7 +14,7 @@ from ..store.remotes import SUSPECT, Change, Due
 from ..store.staging import stamp
 from .lanes import Lane
 from .scanning import Scan
-from .steps import Step, belongs, parting_of, sought, step_of
+from .steps import Step, belongs, opened, parting_of, sought, step_of
 from .verdicts import trouble
 from .waits import Waits
 
@@ -125,6 +125,7 @@ class Choice:
                 batch.finds[row.account] = (row, sought(self._lane, row))
                 return
             step = step_of(self._lane, row)
+            step = None if step is None else self._opened(step)
         except Exception as error:  # noqa: BLE001 - one account that cannot be mapped must not stop the others
             self._changes.append(trouble(self._lane, row, error, now, "the mapping of its fields"))
             self.unmapped += 1
@@ -139,6 +140,12 @@ class Choice:
             self._waits.hold(row.account, row.wanted)
         else:
             batch.steps.append(step)
+
+    def _opened(self, step: Step) -> Step:
+        """Return a step with the secrets that the platform is to be told."""
+        if step.action == "delete":
+            return step
+        return step._replace(account=opened(self._lane, step.row, step.account))
 
     def _delete(self, step: Step, batch: Batch) -> None:
         """A move adds before it removes: whoever is awaited elsewhere stays until having arrived there."""
@@ -161,5 +168,5 @@ class Choice:
             if step is None:
                 self.again(self._waits.release(row.account))
             else:
-                batch.steps.append(step)
+                batch.steps.append(self._opened(step))
         return bool(chosen)

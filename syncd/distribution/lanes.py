@@ -19,7 +19,8 @@ class Lane:
     """One configured platform.
 
     ``context`` is the platform's own, to tell it what it has confirmed. ``fields_of`` makes the platform's fields from an account's attributes. ``plugin`` is who is blamed
-    (by default the package of the platform's class). ``pause`` is the first back-off in seconds, doubled
+    (by default the package of the platform's class). ``reveal`` opens a sealed value of an account (its attribute,
+    its version); raises Unavailable while that cannot be done. ``pause`` is the first back-off in seconds, doubled
     up to ``longest``. Keep a lane as long as its configuration lasts: ``health`` lives with it.
     """
 
@@ -27,6 +28,7 @@ class Lane:
     platform: Platform
     service: Service
     fields_of: Callable[[Mapping[str, Value]], dict[str, Value]]
+    reveal: Callable[[int, str, int, bytes], str] | None = None
     context: Context | None = None
     plugin: str = ""
     batch: int = 100

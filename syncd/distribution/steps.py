@@ -7,10 +7,12 @@ from collections.abc import Collection, Iterator, Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
-from ..model import Account, Delivery, Value
+from ..errors import Unavailable
+from ..model import Account, Delivery, Value, sealed_of
 from ..services import changed_fields, serves
 from ..store.placements import Placement
 from ..store.remotes import Due
+from ..store.sealed import sealed_values
 from ..store.standings import texts
 from .lanes import Lane
 
@@ -46,7 +48,7 @@ def belongs(lane: Lane, row: Due | Placement) -> bool:
 
 
 def account_of(lane: Lane, row: Due | Placement, without: Collection[str] = ()) -> tuple[Account, bool]:
-    """Return an account as the platform is to see it, and whether it belongs there.
+    """Return an account as the platform is to see it, but for what is sealed, and whether it belongs there.
 
     Attributes ``without`` are left out.
     """
@@ -98,13 +100,36 @@ def parting_of(lane: Lane, row: Due, attributes: Collection[str]) -> Step | None
 
 
 def sought(lane: Lane, row: Due) -> Account:
-    """Return an account as the platform may know it, to look it up by."""
+    """Return an account as the platform may know it, to look it up by; nothing is found by a secret."""
     account, _ = account_of(lane, row)
-    if row.delivered is None:
+    was = {} if row.delivered is None else _given(json.loads(row.delivered)["fields"])
+    known = {name: value for name, value in {**account.fields, **was}.items() if name not in _secrets(lane)}
+    return Account(account.key, account.kind, account.enabled, known)
+
+
+def opened(lane: Lane, row: Due | Placement, account: Account) -> Account:
+    """Return an account with its secrets, which until now it only speaks of; a contact has none.
+
+    Raises Unavailable while one cannot be opened.
+    """
+    sealed = {
+        name: one
+        for name in _secrets(lane) & account.fields.keys()
+        if (one := sealed_of(account.fields[name]))
+    }
+    if not sealed:
         return account
-    was = _given(json.loads(row.delivered)["fields"])
-    known = {name: value for name, value in was.items() if name not in _secrets(lane)}
-    return Account(account.key, account.kind, account.enabled, {**account.fields, **known})
+    fields = {name: value for name, value in account.fields.items() if name not in sealed}
+    stored = sealed_values(row.sealed)
+    for name, one in sealed.items() if account.kind == "user" else ():
+        value = stored.get((one.attribute, one.version))
+        if value is None or lane.reveal is None:
+            raise Unavailable(
+                f"{one.attribute} {one.version} is not in the table secrets: "
+                f"make a new one: syncd secrets renew {row.account} {one.attribute}"
+            )
+        fields[name] = lane.reveal(row.account, one.attribute, one.version, value)
+    return Account(account.key, account.kind, account.enabled, fields)
 
 
 def secrets_of(lane: Lane, account: Account) -> Iterator[str]:
@@ -126,10 +151,10 @@ def _given(fields: Mapping[str, Value | list[str]]) -> dict[str, Value]:
 
 
 def _kept(lane: Lane, account: Account) -> dict[str, Value]:
-    """Return the fields as they are remembered: of a secret one only a digest."""
+    """Return the fields as they are remembered: of a secret one only its version, or a digest."""
     secrets = _secrets(lane)
     return {
-        name: _digest(account.key, value) if name in secrets else value
+        name: _digest(account.key, value) if name in secrets and sealed_of(value) is None else value
         for name, value in account.fields.items()
     }
 

@@ -8,10 +8,11 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 from ..errors import Gone, SyncdError
+from ..model import Account
 from ..store import placements
 from ..store.database import Database
 from .lanes import Lane
-from .steps import account_of
+from .steps import account_of, opened
 from .verdicts import blame
 
 T = TypeVar("T")
@@ -82,10 +83,15 @@ def _compared(database: Database, lane: Lane, listed: sqlite3.Connection) -> Ite
             elif not present:
                 message = "it is there and does not belong there"
                 yield Difference("unwanted", row.account, row.remote_id, message)
-            elif _asked(lane, "fingerprint()", partial(lane.platform.fingerprint, account)) != found[0]:
+            elif _fingerprint(lane, row, account) != found[0]:
                 yield Difference(
                     "different", row.account, row.remote_id, "it differs from what was delivered"
                 )
+
+
+def _fingerprint(lane: Lane, row: placements.Placement, account: Account) -> str:
+    account = opened(lane, row, account)
+    return _asked(lane, "fingerprint()", partial(lane.platform.fingerprint, account))
 
 
 def _asked(lane: Lane, doing: str, ask: Callable[[], T]) -> T:

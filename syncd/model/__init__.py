@@ -13,6 +13,7 @@ from .line import (
     speaking,
 )
 from .roles import Numbers, Role, Template
+from .sealed import RECIPES, Sealed, sampled, sealed_of
 from .values import (
     Account,
     Checkpoint,
@@ -33,6 +34,7 @@ from .values import (
 from .vocabulary import RESERVED, VOCABULARY, Attribute, Vocabulary, fold
 
 __all__ = [
+    "RECIPES",
     "RESERVED",
     "VOCABULARY",
     "Account",
@@ -57,6 +59,7 @@ __all__ = [
     "Refused",
     "Removed",
     "Role",
+    "Sealed",
     "Standing",
     "Template",
     "Untouched",
@@ -65,5 +68,7 @@ __all__ = [
     "Vocabulary",
     "fold",
     "fold_layers",
+    "sampled",
+    "sealed_of",
     "speaking",
 ]

@@ -11,6 +11,7 @@ from ..logs import get_log
 from ..store.runs import Run
 from .installation import Installation, context_of, fields_of, service_of
 from .line import Beat
+from .sealing import revealer
 from .turns import ACCOUNTS
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def lanes_of(here: Installation, names: Iterable[str] = ()) -> list[Lane]:
         return []
     from ..distribution import Lane
 
-    lanes = []
+    lanes, reveal = [], revealer(here)
     for name in wanted:
         settings = here.settings.platforms[name]
         context = context_of(here, name)
@@ -58,6 +59,7 @@ def lanes_of(here: Installation, names: Iterable[str] = ()) -> list[Lane]:
                 platform=platform,
                 service=service_of(here, settings),
                 fields_of=fields_of(settings, platform),
+                reveal=reveal,
                 context=context,
                 batch=platform.batch,
             )

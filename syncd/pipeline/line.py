@@ -16,12 +16,14 @@ from ..model import Event, Objection
 from ..planning import plan
 from ..store import applying, runs
 from ..store.runs import Connection, Run
+from ..store.sealed import wants_secrets
 from ..store.settling import Settled, settle
 from ..store.staging import Staging, stamp
 from ..store.standings import precedence_of
 from ..store.summary import PlanView, entries_told, summarise
 from ..validation import Places, validate
 from .installation import Installation, Line
+from .sealing import sealer
 from .turns import ACCOUNTS, Stopping
 
 log = get_log("syncd.line")
@@ -275,6 +277,7 @@ def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:
             vocabulary=here.settings.vocabulary,
             clock=here.now,
             beat=_pulse(here, "apply", beat),
+            seal=sealer(here) if wants_secrets(here.database.conn, run.id) else None,
         )
         states = {k: v for k, v in ended.counts.items() if k.endswith("_operations")}
         log.info("run_applied", **states)

@@ -10,11 +10,13 @@ from ..model import Fault, Numbers, Operation, Standing, Value, fold, fold_layer
 from ..planning import claims_of, encode, kind_of, operation, touched, way_back, words
 from ..store.layers import changed, said_after
 from ..store.runs import Run, find_connection
+from ..store.sealed import speaks_of_secrets
 from ..store.standings import Standings, precedence_of
 from .asking import ask
 from .installation import Installation
 from .judging import judge_by_hand
 from .line import apply_run
+from .sealing import sealer
 
 
 def find_account(here: Installation, text: str, enterprise: str | None = None) -> int:
@@ -110,7 +112,7 @@ def edit(here: Installation, account: int, values: Mapping[str, Value | None]) -
     local = {**standing.local, **said}
     if local == standing.local:
         raise SyncdError(f"account {account} is set by hand to just that already: {', '.join(sorted(said))}")
-    return _relayered(here, enterprise, standing, local)
+    return relayered(here, enterprise, standing, local)
 
 
 def reset(here: Installation, account: int, names: tuple[str, ...]) -> Run:
@@ -124,10 +126,11 @@ def reset(here: Installation, account: int, names: tuple[str, ...]) -> Run:
             f"of account {account}, {', '.join(sorted(names))} was not set by hand; "
             f"what was: {', '.join(sorted(left))}"
         )
-    return _relayered(here, enterprise, standing, left)
+    return relayered(here, enterprise, standing, left)
 
 
-def _relayered(here: Installation, enterprise: str, standing: Standing, local: dict[str, Value]) -> Run:
+def relayered(here: Installation, enterprise: str, standing: Standing, local: dict[str, Value]) -> Run:
+    """Let a person say ``local`` of an account and nothing else."""
     values = fold_layers(standing.template, standing.others, local)
     _refuse(judge_by_hand(here, enterprise, values, standing.attributes, standing.kind))
     before, after = touched(standing.attributes, values)
@@ -242,7 +245,10 @@ def _known(here: Installation, values: Mapping[str, Any]) -> None:
         )
     secret = sorted(here.settings.vocabulary.secrets.intersection(values))
     if secret:
-        raise SyncdError(f"{', '.join(secret)} is secret, and there is no sealed place for it yet")
+        raise SyncdError(
+            f"{', '.join(secret)} is secret and is not typed here; to have a new one made: "
+            f"syncd secrets renew ACCOUNT {secret[0]}"
+        )
 
 
 def _refuse(faults: list[Fault]) -> None:
@@ -251,5 +257,7 @@ def _refuse(faults: list[Fault]) -> None:
 
 
 def _done(here: Installation, enterprise: str, one: Operation, *, connection: int | None = None) -> Run:
+    if speaks_of_secrets(one.after):
+        sealer(here)  # without the key nothing is planned that could not be applied
     run = ask(here, kind="manual", enterprise=enterprise, connection=connection, operations=[one])
     return apply_run(here, run) if run.state == "planned" else run

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from ..errors import SyncdError
@@ -19,6 +20,7 @@ from .database import Database
 from .layers import outdated_since
 from .retirement import retire_connection
 from .runs import Run, run_of
+from .sealed import Seal, make_missing
 from .stale import STALE
 from .standings import texts
 from .statements import APPLY, CONTESTED, CREATE, EXCHANGING, NEXT, WANT
@@ -36,10 +38,12 @@ def apply(
     vocabulary: Vocabulary,
     clock: Callable[[], str],
     beat: Callable[[int], None] | None = None,
+    seal: Seal | None = None,
 ) -> Run:
     """Apply every planned operation of a run that is ``planned``, approved, or left ``applying``.
 
-    ``sources`` are those of the enterprise, in the order of their precedence.
+    ``sources`` are those of the enterprise, in the order of their precedence. ``seal`` makes the secrets that
+    new accounts speak of, in the transaction that applies them.
     Raises SyncdError for a run in another state, StoreError when the database cannot be written.
     """
     run = run_of(database, run.id) or run
@@ -52,12 +56,13 @@ def apply(
         _detain_outdated(database, run, sources, clock())
         _remember_claims(conn, run, vocabulary)
     _detain_contested(database, run, clock())
+    make = None if seal is None else partial(make_missing, names=vocabulary.secrets, seal=seal)
     done = last = 0
     with database.hurried():
         if conn.execute("SELECT 1 FROM temp.claims WHERE gain = 0 LIMIT 1").fetchone():
-            done, _ = _apply_chunk(database, run, EXCHANGING, platforms, clock(), after=0)
+            done, _ = _apply_chunk(database, run, EXCHANGING, platforms, make, clock(), after=0)
         while True:
-            count, last = _apply_chunk(database, run, NEXT, platforms, clock(), after=last)
+            count, last = _apply_chunk(database, run, NEXT, platforms, make, clock(), after=last)
             if not count:
                 break
             done += count
@@ -67,7 +72,14 @@ def apply(
 
 
 def _apply_chunk(
-    database: Database, run: Run, query: str, platforms: Sequence[str], now: str, *, after: int
+    database: Database,
+    run: Run,
+    query: str,
+    platforms: Sequence[str],
+    make: Callable[..., None] | None,
+    now: str,
+    *,
+    after: int,
 ) -> tuple[int, int]:
     """Apply some operations in one transaction; return how many were looked at, and the last of them."""
     names: dict[str, Any] = {
@@ -91,6 +103,8 @@ def _apply_chunk(
         for need, statement in APPLY:
             if need in needed:
                 conn.execute(statement, {**names, "low": low, "high": high})
+        if make is not None:
+            make(conn, now=now)
         for platform in platforms:
             conn.execute(WANT, (platform,))
         conn.execute(

@@ -37,17 +37,19 @@ def prune(
 ) -> dict[str, int]:
     """Blank the values that are older than ``keep_values``, purge accounts deleted ``purge_after`` ago.
 
-    Returns how many ``operations`` were blanked, ``messages`` of deliveries blanked, ``problems`` and
-    ``accounts`` deleted; None means for ever. Nothing that is open is touched, and nothing that a
+    Returns how many ``operations`` were blanked, ``messages`` of deliveries blanked, ``problems``,
+    ``secrets`` (old versions that nothing speaks of any more) and ``accounts`` deleted; None means for ever. Nothing that is open is touched, and nothing that a
     platform has not confirmed. An account whose entry is still in its source stays, deleted as it is:
     without its row it would come back as a new one.
     """
-    counts = {"operations": 0, "messages": 0, "problems": 0, "accounts": 0}
+    counts = {"operations": 0, "messages": 0, "problems": 0, "secrets": 0, "accounts": 0}
     if keep_values is not None:
         before = stamp(now - keep_values)
         counts["operations"] = _blank_operations(database, before)
         counts["messages"] = _blank_messages(database, before)
         counts["problems"] = _delete_problems(database, before)
+        with database.transaction() as conn:
+            counts["secrets"] = conn.execute(_DELETE_SECRETS, (before,)).rowcount
     if purge_after is not None:
         counts["accounts"] = _purge_accounts(database, stamp(now - purge_after))
     return counts
@@ -102,6 +104,17 @@ def _delete_problems(database: Database, before: str) -> int:
         count += deleted
         if deleted < CHUNK:
             return count
+
+
+_SPOKEN = "instr(x.{}, '\"sealed:' || s.attribute || ':' || s.version || ':') > 0"
+_DELETE_SECRETS = f"""
+  DELETE FROM secrets AS s WHERE s.created_at < ?
+    AND s.version < (SELECT MAX(n.version) FROM secrets n WHERE n.account = s.account AND n.attribute = s.attribute)
+    AND NOT EXISTS (SELECT 1 FROM accounts x WHERE x.id = s.account AND
+      ({" OR ".join(map(_SPOKEN.format, ("attributes", "template", "local")))}))
+    AND NOT EXISTS (SELECT 1 FROM operations x WHERE x.account = s.account AND
+      ({" OR ".join(map(_SPOKEN.format, ("before", "after", "record", "replaced", "template")))}))
+"""
 
 
 def _purge_accounts(database: Database, before: str) -> int:

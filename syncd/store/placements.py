@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from .database import Database
 from .remotes import time_of
+from .sealed import OF_ACCOUNT
 
 
 class Pending(NamedTuple):
@@ -35,6 +36,7 @@ class Placement(NamedTuple):
     attributes: str
     disabled_by: str | None
     deleted_at: str | None
+    sealed: str | None
 
 
 def seed(database: Database, platform: str, enterprises: Iterable[str]) -> int:
@@ -93,7 +95,7 @@ def placements(database: Database, platform: str, size: int = 500) -> Iterator[l
     while True:
         rows = database.conn.execute(
             "SELECT r.account, r.state, r.remote_id, a.enterprise, a.kind, a.attributes, a.disabled_by,"
-            " a.deleted_at FROM remotes r JOIN accounts a ON a.id = r.account"
+            f" a.deleted_at, {OF_ACCOUNT} FROM remotes r JOIN accounts a ON a.id = r.account"
             " WHERE r.platform = ? AND r.account > ? ORDER BY r.account LIMIT ?",
             (platform, after, size),
         ).fetchall()

@@ -186,7 +186,7 @@ def leave_alone(
 
 
 class Decision(NamedTuple):
-    """One row of ``decisions``."""
+    """One row of ``decisions``; ``secret`` is what was shown, and its version."""
 
     id: int
     connection: str | None
@@ -198,12 +198,13 @@ class Decision(NamedTuple):
     run: int | None
     operation: int | None
     ended_at: str | None
+    secret: str | None
 
 
 def decisions(database: Database, where: str = "1", values: Sequence[Any] = ()) -> list[Decision]:
     """Return decisions, the newest first."""
     rows = database.conn.execute(
-        "SELECT d.id, c.name, d.anchor, d.verb, d.who, d.at, d.why, d.run, d.operation, d.ended_at"
+        "SELECT d.id, c.name, d.anchor, d.verb, d.who, d.at, d.why, d.run, d.operation, d.ended_at, d.secret"
         f" FROM decisions d LEFT JOIN connections c ON c.id = d.connection WHERE {where} ORDER BY d.id DESC",
         values,
     )

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from .database import Database
 from .policies import NOT_WITHHELD
+from .sealed import OF_ACCOUNT
 from .staging import stamp
 
 SUSPECT = 3
@@ -23,7 +24,10 @@ _TOLD = "unavailable until "
 
 
 class Due(NamedTuple):
-    """A row of ``remotes`` that wants something done, with its account as it is now."""
+    """A row of ``remotes`` that wants something done, with its account as it is now.
+
+    ``sealed`` are the account's secrets, for ``sealed_values``.
+    """
 
     account: int
     wanted: int
@@ -39,6 +43,7 @@ class Due(NamedTuple):
     last_intent: int | None
     last_action: str | None
     last_result: str | None
+    sealed: str | None = None
 
     @property
     def unsure(self) -> bool:
@@ -84,7 +89,7 @@ class Intent(NamedTuple):
 
 _DUE = f"""
   SELECT r.account, r.wanted, r.remote_id, r.delivered, r.attempts,
-    a.enterprise, a.kind, a.attributes, a.disabled_by, a.deleted_at, l.id, l.intent, l.action, l.result
+    a.enterprise, a.kind, a.attributes, a.disabled_by, a.deleted_at, l.id, l.intent, l.action, l.result, {OF_ACCOUNT}
   FROM remotes r JOIN accounts a ON a.id = r.account
     LEFT JOIN deliveries l ON l.id = (SELECT d.id FROM deliveries d
       WHERE d.account = r.account AND d.platform = r.platform ORDER BY d.id DESC LIMIT 1)

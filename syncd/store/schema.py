@@ -178,12 +178,14 @@ CREATE TABLE decisions (
   connection INTEGER REFERENCES connections(id),
   anchor TEXT,
   digest BLOB,
-  verb TEXT NOT NULL CHECK (verb IN ('ignore','discard','undo','release','apply')),
+  verb TEXT NOT NULL CHECK (verb IN ('ignore','discard','undo','release','apply','show')),
   who TEXT NOT NULL,
   at TEXT NOT NULL,
   why TEXT,
   run INTEGER REFERENCES runs(id),
   operation INTEGER,
+  account INTEGER,
+  secret TEXT,
   ended_at TEXT
 ) STRICT;
 CREATE INDEX decisions_standing ON decisions(connection, anchor) WHERE ended_at IS NULL;
@@ -272,7 +274,8 @@ _TRIGGERS = (
     BEGIN SELECT RAISE(ABORT, 'deliveries are never deleted'); END
     """,
     """
-    CREATE TRIGGER decisions_changed BEFORE UPDATE OF connection, anchor, digest, verb, who, at ON decisions
+    CREATE TRIGGER decisions_changed BEFORE UPDATE OF connection, anchor, digest, verb, who, at, account,
+      secret ON decisions
     BEGIN SELECT RAISE(ABORT, 'decisions are only ever ended'); END
     """,
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ..connector import Field
-from ..model import Completed, Fault, Value
+from ..model import Completed, Fault, Value, sampled
 from .judging import Check, fits, judge
 
 
@@ -69,10 +69,12 @@ def judged(
     kind: str,
 ) -> list[Fault]:
     """Return what is wrong with an account's values; ``was`` is what it says now, None for a new one."""
+    same, values = values == was, sampled(values)
     if was is None:
         return [*judge(values, checks), *_placed(values, places), *_demanded(values, None, demands, kind)]
-    if values == was:
+    if same:
         return []
+    was = sampled(was)
     faults = [*judge(values, checks), *_placed(values, places)]
     return [*_of_the_change(faults, values, was), *_demanded(values, was, demands, kind)]
 

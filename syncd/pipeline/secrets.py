@@ -1,0 +1,82 @@
+"""What people do with secrets: see one, have a new one made, change the key. Each stands in the journal."""
+
+from __future__ import annotations
+
+from ..errors import SyncdError
+from ..logs import get_log
+from ..model import Sealed, sealed_of
+from ..store.runs import Run
+from ..store.sealed import find_sealed, last_version, note_shown, reseal
+from .installation import Installation
+from .people import relayered, standing_of
+from .sealing import keys_of
+from .turns import ACCOUNTS
+
+log = get_log("syncd.secrets")
+
+
+def show(here: Installation, account: int, attribute: str, why: str | None) -> tuple[Sealed, str]:
+    """Return the secret of an account, once the journal says who has seen which version of it, and why.
+
+    Raises SyncdError if there is none, ConfigError if it cannot be opened for want of the key.
+    """
+    one = _spoken(here, account, attribute)
+    sealed = None if one is None else find_sealed(here.database.conn, account, one)
+    if one is None or sealed is None:
+        raise SyncdError(
+            f"account {account} has no {attribute} of its own; to make one: syncd secrets renew {account} {attribute}"
+        )
+    value = keys_of(here).open(account, attribute, one.version, sealed)
+    with here.database.transaction() as conn:
+        note_shown(conn, account, one, who=here.actor, at=here.now(), why=why)
+    log.info("decision_recorded", verb="show", account=account)
+    return one, value
+
+
+def renew(here: Installation, account: int, attribute: str) -> Run:
+    """Have a new version of a secret made, by the recipe that it was made by, else by the one of the role.
+
+    It is an operation like any other: platforms are told, and the undoing brings the old version back.
+    """
+    spoken = _spoken(here, account, attribute)
+    one = spoken or _of_role(here, account, attribute)
+    if one is None:
+        raise SyncdError(
+            f"nothing says how {attribute} of account {account} is made; the template of its role would, "
+            f"with generate = {{ {attribute} = ... }}"
+        )
+    standing, enterprise = standing_of(here, account)
+    if standing.kind != "user":
+        raise SyncdError(f"account {account} is a contact, which has no secrets")
+    last = max(spoken.version if spoken else 0, last_version(here.database.conn, account, attribute))
+    said = {attribute: str(one._replace(version=last + 1))}
+    return relayered(here, enterprise, standing, {**standing.local, **said})
+
+
+def rotate(here: Installation) -> int:
+    """Seal everything with the first key of ``secrets_key``; returns how many secrets had another one."""
+    keys = keys_of(here)
+
+    def again(account: int, attribute: str, version: int, sealed: bytes) -> bytes | None:
+        if keys.is_current(sealed):
+            return None
+        return keys.seal(account, attribute, version, keys.open(account, attribute, version, sealed))
+
+    with here.alone(ACCOUNTS, "the change of the key of secrets"):
+        count = reseal(here.database, again)
+    log.info("decision_recorded", verb="rotate", operations=count)
+    return count
+
+
+def _spoken(here: Installation, account: int, attribute: str) -> Sealed | None:
+    standing, _ = standing_of(here, account)
+    if attribute not in here.settings.vocabulary.secrets:
+        known = ", ".join(sorted(here.settings.vocabulary.secrets))
+        raise SyncdError(f"{attribute} is not secret; what is: {known}")
+    return sealed_of(standing.attributes.get(attribute))
+
+
+def _of_role(here: Installation, account: int, attribute: str) -> Sealed | None:
+    standing, _ = standing_of(here, account)
+    role = here.settings.roles.get(str(standing.attributes.get("role", "")))
+    return None if role is None else sealed_of(role.template.defaults.get(attribute))

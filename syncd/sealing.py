@@ -1,0 +1,101 @@
+"""Floor 4: seals values with the key that ``secrets_key`` of the configuration refers to, and opens them.
+
+A sealed value is 4 bytes that name the key, 12 random ones, and what AES-256-GCM (NIST SP 800-38D) makes of
+the value with its account, attribute and version as associated data: in another row it does not open.
+The key is a line of 32 bytes in base64. Of several lines the first one seals and all of them open.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+import string
+from typing import Any
+
+from .errors import ConfigError, SyncdError
+from .model import Sealed
+
+_ID, _NONCE, _KEY = 4, 12, 32
+_LETTERS = "".join(sorted({*string.ascii_letters, *string.digits} - set("0O1Il")))
+_CURE = "make one with 'syncd secrets key FILE'"
+
+
+def new_key() -> str:
+    """Return a key as it is written into its file, without a line end."""
+    return base64.b64encode(os.urandom(_KEY)).decode()
+
+
+def made(one: Sealed) -> str:
+    """Make a value by the recipe of a secret; what can be mistaken when read aloud is no part of a password."""
+    letters = string.digits if one.recipe == "digits" else _LETTERS
+    return "".join(secrets.choice(letters) for _ in range(one.length))
+
+
+class Keys:
+    """What seals and opens. ``text`` is what stands behind the reference; raises ConfigError if it is no key."""
+
+    def __init__(self, text: str) -> None:
+        try:
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+        except ImportError:
+            raise ConfigError(
+                "secrets_key needs the package cryptography: pip install 'syncd[secrets]'"
+            ) from None
+        raw = [_decoded(number, line) for number, line in enumerate(text.split(), 1)]
+        if not raw:
+            raise ConfigError(f"secrets_key refers to nothing; {_CURE}")
+        self._keys: dict[bytes, Any] = {_id_of(key): AESGCM(key) for key in raw}
+        self._first = _id_of(raw[0])
+
+    def seal(self, account: int, attribute: str, version: int, value: str) -> bytes:
+        """Return the sealed value."""
+        nonce, bound = os.urandom(_NONCE), _bound(account, attribute, version)
+        return self._first + nonce + bytes(self._keys[self._first].encrypt(nonce, value.encode(), bound))
+
+    def open(self, account: int, attribute: str, version: int, sealed: bytes) -> str:
+        """Return the value. Raises ConfigError if its key is not there, SyncdError if it was tampered with."""
+        from cryptography.exceptions import InvalidTag
+
+        self.require(sealed)
+        nonce, rest = sealed[_ID : _ID + _NONCE], sealed[_ID + _NONCE :]
+        try:
+            value: bytes = self._keys[sealed[:_ID]].decrypt(nonce, rest, _bound(account, attribute, version))
+        except InvalidTag:
+            raise SyncdError(
+                f"{attribute} {version} of account {account} does not open, as its row of the table secrets "
+                f"was changed: restore the database, or make a new one: syncd secrets renew {account} {attribute}"
+            ) from None
+        return value.decode()
+
+    def require(self, sealed: bytes) -> None:
+        """Raise ConfigError unless the key that a value was sealed with is there."""
+        if sealed[:_ID] not in self._keys:
+            raise ConfigError(
+                f"secrets_key does not hold the key {sealed[:_ID].hex()} that secrets were sealed with, but "
+                f"{', '.join(key.hex() for key in self._keys)}; put the line of that key back, nothing is lost"
+            )
+
+    def is_current(self, sealed: bytes) -> bool:
+        """Say whether it is the first key that a value was sealed with."""
+        return sealed[:_ID] == self._first
+
+
+def _decoded(number: int, line: str) -> bytes:
+    try:
+        key = base64.b64decode(line, validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != _KEY:
+        raise ConfigError(f"secrets_key: line {number} is not {_KEY} bytes in base64; {_CURE}")
+    return key
+
+
+def _id_of(key: bytes) -> bytes:
+    return hmac.digest(key, b"syncd key id", hashlib.sha256)[:_ID]
+
+
+def _bound(account: int, attribute: str, version: int) -> bytes:
+    return f"syncd\0{account}\0{attribute}\0{version}".encode()
