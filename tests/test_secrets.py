@@ -14,7 +14,7 @@ from syncd import ConfigError, SyncdError
 from syncd.config import load
 from syncd.distribution.verifying import verify
 from syncd.model import Sealed, sampled, sealed_of
-from syncd.pipeline import people, secrets
+from syncd.pipeline import people, queue, secrets
 from syncd.pipeline.delivering import lanes_of
 from syncd.pipeline.line import apply_run
 from syncd.pipeline.opening import catalog_of
@@ -125,6 +125,32 @@ class TestMaking:
         company.deliver()
 
         assert company.told("zoe") == company.shown("zoe")
+
+    def test_a_short_code_may_be_spoken_of_by_more_than_its_limit(self, company):
+        company.configure(TEXT.replace('pin = "digits:6"', 'login_code = "digits:4"'))
+        people.add(company.here, "acme", {"login": "zoe"}, role="employee")
+        company.sync()
+
+        assert 4 == len(company.told("zoe", "login_code"))
+
+    def test_what_a_source_says_is_never_taken_for_a_secret(self, tmp_path):
+        """It costs no key, makes nothing, and arrives as it is."""
+        company = Sealing(tmp_path, ONE_SOURCE + PHONEBOOK)
+        with closing(company.database):
+            said = "sealed:phone:1:password:24"
+            company.hire("anna", telephoneNumber=said)
+            company.sync()
+
+            assert said == company.told("anna", "phone")
+            assert 0 == company.value("SELECT COUNT(*) FROM secrets")
+
+    def test_one_cannot_be_typed_into_what_waits(self, company):
+        company.hire("cem", mail="m" * 300)
+        company.sync()
+        waiting = company.value("SELECT id FROM operations WHERE state IN ('detained','failed')")
+
+        with pytest.raises(SyncdError, match="pin is secret and is not typed here"):
+            queue.edit(company.here, waiting, {"pin": "4711"})
 
     def test_a_contact_has_none(self, company):
         people.add(company.here, "acme", {"login": "desk"}, role="employee", kind="contact")

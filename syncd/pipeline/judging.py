@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..mapping import AttributeMapping, Rule, mapper
-from ..model import Entry, Fault, Value
+from ..model import Entry, Fault, Value, sampled
 from ..validation import Check, judged
 from .installation import Installation, demands_of
 from .line import places_of
@@ -25,7 +25,7 @@ def judge_by_hand(
     rules = tuple(
         Rule(attribute=name, sources=(name,), many=words[name].many) for name in changed if name in words
     )
-    texts = {name: (value,) if isinstance(value, str) else value for name, value in changed.items()}
+    texts = {name: (value,) if isinstance(value, str) else value for name, value in sampled(changed).items()}
     record = mapper(AttributeMapping(rules, ""), words)(Entry("", texts))
     demands = demands_of(here, enterprise)
     return [*record.faults, *judged(values, was, checks, demands, places_of(here), kind)]

@@ -268,6 +268,7 @@ def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:
         if one.enterprises is None or run.enterprise in one.enterprises
     ]
     configured = here.settings.enterprises.get(run.enterprise)
+    secrets = here.settings.vocabulary.secrets
     with here.alone(ACCOUNTS, f"the applying of run {run.id}"), bound(run=run.id):
         ended = applying.apply(
             here.database,
@@ -277,7 +278,7 @@ def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:
             vocabulary=here.settings.vocabulary,
             clock=here.now,
             beat=_pulse(here, "apply", beat),
-            seal=sealer(here) if wants_secrets(here.database.conn, run.id) else None,
+            seal=sealer(here) if wants_secrets(here.database.conn, run.id, secrets) else None,
         )
         states = {k: v for k, v in ended.counts.items() if k.endswith("_operations")}
         log.info("run_applied", **states)

@@ -10,7 +10,7 @@ from ..model import Fault, Numbers, Operation, Standing, Value, fold, fold_layer
 from ..planning import claims_of, encode, kind_of, operation, touched, way_back, words
 from ..store.layers import changed, said_after
 from ..store.runs import Run, find_connection
-from ..store.sealed import speaks_of_secrets
+from ..store.sealed import speaks_of
 from ..store.standings import Standings, precedence_of
 from .asking import ask
 from .installation import Installation
@@ -73,7 +73,7 @@ def add(
 
     Such an account has no owner: no source can ever remove it.
     """
-    _known(here, values)
+    require_typable(here, values)
     if enterprise not in here.settings.enterprises:
         raise SyncdError(f"there is no enterprise {enterprise!r} in the configuration")
     base: dict[str, Value] = {}
@@ -106,7 +106,7 @@ def add(
 
 def edit(here: Installation, account: int, values: Mapping[str, Value | None]) -> Run:
     """Set attributes by hand; they beat every source until they are reset."""
-    _known(here, values)
+    require_typable(here, values)
     standing, enterprise = standing_of(here, account)
     said: dict[str, Value] = {name: "" if value is None else value for name, value in values.items()}
     local = {**standing.local, **said}
@@ -237,7 +237,8 @@ def connection_in(here: Installation, enterprise: str, name: str) -> int:
     return known.id
 
 
-def _known(here: Installation, values: Mapping[str, Any]) -> None:
+def require_typable(here: Installation, values: Mapping[str, Any]) -> None:
+    """Refuse attributes that there are not, and secret ones, with a SyncdError."""
     unknown = sorted(set(values) - set(here.settings.vocabulary))
     if unknown:
         raise SyncdError(
@@ -257,7 +258,7 @@ def _refuse(faults: list[Fault]) -> None:
 
 
 def _done(here: Installation, enterprise: str, one: Operation, *, connection: int | None = None) -> Run:
-    if speaks_of_secrets(one.after):
+    if speaks_of(here.settings.vocabulary.secrets, one.after):
         sealer(here)  # without the key nothing is planned that could not be applied
     run = ask(here, kind="manual", enterprise=enterprise, connection=connection, operations=[one])
     return apply_run(here, run) if run.state == "planned" else run

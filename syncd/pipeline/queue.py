@@ -21,7 +21,7 @@ from .asking import ask
 from .installation import Installation
 from .judging import judge_by_hand
 from .line import apply_run
-from .people import standings_of
+from .people import require_typable, standings_of
 
 log = get_log("syncd.line")
 
@@ -222,12 +222,10 @@ def edit(
     """Correct a proposal by hand: the corrected one is detained and has to be released.
 
     Nothing is written back to the source; without the same change there, the old proposal returns when
-    the source's value changes. Raises SyncdError for unknown attributes and for operations on links alone.
+    the source's value changes. Raises SyncdError for unknown and secret attributes and for operations on links alone.
     """
     (one,) = found(here, [number])
-    unknown = sorted(set(changes) - set(here.settings.vocabulary))
-    if unknown:
-        raise SyncdError(f"there is no attribute {', '.join(unknown)}")
+    require_typable(here, changes)
     if one.record is None or one.link_action == "drop" or (one.link_action == "make" and one.replaced):
         raise SyncdError(
             f"operation {number} proposes to {one.kind} an account; there is nothing to edit in it"

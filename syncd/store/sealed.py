@@ -16,13 +16,19 @@ Seal: TypeAlias = Callable[[int, Sealed], bytes]
 OF_ACCOUNT = "(SELECT json_group_object(s.attribute || ':' || s.version, hex(s.sealed)) FROM secrets s WHERE s.account = a.id)"
 """The sealed values of the account ``a``, as ``sealed_values`` reads them."""
 
-SPEAKS = """instr({0}, '":"sealed:') > 0"""
-"""Whether a document of attributes speaks of a secret."""
+
+def speaks_of(names: Collection[str], document: str) -> bool:
+    """Say whether a document of attributes speaks of a secret; ``names`` are the secret attributes.
+
+    In JSON a value cannot look like this: its quotes are escaped.
+    """
+    return any(f'"{name}":"sealed:{name}:' in document for name in names)
 
 
-def speaks_of_secrets(document: str) -> bool:
-    """Say what SPEAKS says, of a document in memory."""
-    return '":"sealed:' in document
+def _speaks(names: Collection[str]) -> str:
+    """Return the condition that ``o.after`` speaks of a secret."""
+    terms = (f'instr(o.after, \'"{name}":"sealed:{name}:\')' for name in sorted(names))
+    return f"({' OR '.join(terms) or '0'})"
 
 
 def sealed_values(text: str | None) -> Mapping[tuple[str, int], bytes]:
@@ -33,9 +39,9 @@ def sealed_values(text: str | None) -> Mapping[tuple[str, int], bytes]:
     return {(attribute, int(version)): bytes.fromhex(value) for attribute, version, value in pairs}
 
 
-def wants_secrets(conn: sqlite3.Connection, run: int) -> bool:
+def wants_secrets(conn: sqlite3.Connection, run: int, names: Collection[str]) -> bool:
     """Say whether anything that a run has still to apply speaks of a secret."""
-    query = f"SELECT 1 FROM operations o WHERE run = ? AND state = 'planned' AND {SPEAKS.format('o.after')} LIMIT 1"
+    query = f"SELECT 1 FROM operations o WHERE run = ? AND state = 'planned' AND {_speaks(names)} LIMIT 1"
     return conn.execute(query, (run,)).fetchone() is not None
 
 
@@ -47,7 +53,7 @@ def make_missing(conn: sqlite3.Connection, names: Collection[str], seal: Seal, n
     rows = conn.execute(
         "SELECT a.id, w.key, w.value FROM temp.chunk c JOIN operations o ON o.id = c.operation"
         " JOIN accounts a ON a.id = c.account, json_each(a.attributes) w"
-        f" WHERE {SPEAKS.format('o.after')} AND a.kind = 'user' AND w.type = 'text' AND w.value LIKE 'sealed:%'"
+        f" WHERE {_speaks(names)} AND a.kind = 'user' AND w.type = 'text' AND w.value LIKE 'sealed:%'"
     ).fetchall()
     spoken = [(account, name, sealed_of(value)) for account, name, value in rows if name in names]
     conn.executemany(
