@@ -201,6 +201,23 @@ class TestTheKey:
         assert "missing" == company.value("SELECT disabled_by FROM accounts WHERE login = 'ben'")
         assert "Berg" == company.value("SELECT attributes ->> 'last_name' FROM accounts WHERE login = 'anna'")
 
+    def test_a_leaver_does_not_wait_for_it_and_has_all_back_on_returning(self, company):
+        password, key, company.key = company.told("ben"), company.key, None
+        company.world().remove("ben")
+        company.sync()
+        assert [False] == [
+            one.enabled for one in company.system().accounts.values() if "Ben" in one.fields.values()
+        ]
+
+        company.key = key
+        company.hire("ben", mail="")
+        company.sync()
+        assert [True, True] == [one.enabled for one in company.system().accounts.values()]
+        assert password == company.told("ben")
+        assert "password:1" in company.value(
+            "SELECT delivered FROM remotes WHERE account = ?", company.account("ben")
+        )
+
     def test_deliveries_wait_for_it(self, company):
         key, company.key = company.key, None
         company.world().change("anna", sn="Berg")
@@ -318,11 +335,15 @@ class TestRenewing:
 class TestForgetting:
     def test_an_erased_person_leaves_no_secret(self, company):
         anna = company.account("anna")
+        value = company.shown("anna", why="Anna has lost her telephone")
         people.delete(company.here, anna)
         company.deliver()
         erase(company.here, anna)
 
         assert [] == company.rows("SELECT * FROM secrets WHERE account = ?", anna)
+        assert [("show", "ada", None)] == company.rows("SELECT verb, who, why FROM decisions")
+        assert "lost her telephone" not in company.everything()
+        assert value not in company.everything()
 
     def test_old_versions_go_with_the_values_that_spoke_of_them(self, company):
         for _ in range(3):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
+from ..errors import Unavailable
 from ..model import Account
 from ..store import remotes
 from ..store.database import Database
@@ -14,7 +15,7 @@ from ..store.remotes import SUSPECT, Change, Due
 from ..store.staging import stamp
 from .lanes import Lane
 from .scanning import Scan
-from .steps import Step, belongs, opened, parting_of, sought, step_of
+from .steps import Step, belongs, opened, parting_of, sought, step_of, unopened
 from .verdicts import trouble
 from .waits import Waits
 
@@ -142,10 +143,15 @@ class Choice:
             batch.steps.append(step)
 
     def _opened(self, step: Step) -> Step:
-        """Return a step with the secrets that the platform is to be told."""
+        """Return a step with the secrets that the platform is to be told; a leaver does not wait for them."""
         if step.action == "delete":
             return step
-        return step._replace(account=opened(self._lane, step.row, step.account))
+        try:
+            return step._replace(account=opened(self._lane, step.row, step.account))
+        except Unavailable:
+            if step.action != "disable":
+                raise
+            return unopened(self._lane, step)
 
     def _delete(self, step: Step, batch: Batch) -> None:
         """A move adds before it removes: whoever is awaited elsewhere stays until having arrived there."""

@@ -132,6 +132,15 @@ def opened(lane: Lane, row: Due | Placement, account: Account) -> Account:
     return Account(account.key, account.kind, account.enabled, fields)
 
 
+def unopened(lane: Lane, step: Step) -> Step:
+    """Return a step that tells nothing of what is sealed; what it leaves out counts as not delivered."""
+    sealed = {name for name in _secrets(lane) if sealed_of(step.account.fields.get(name))}
+    fields = {name: value for name, value in step.account.fields.items() if name not in sealed}
+    account = Account(step.account.key, step.account.kind, step.account.enabled, fields)
+    state = _state(enabled=account.enabled, fields=_kept(lane, account))
+    return step._replace(account=account, changed=step.changed - sealed, delivered=state)
+
+
 def secrets_of(lane: Lane, account: Account) -> Iterator[str]:
     """Yield the values that no message may show."""
     for name in _secrets(lane) & account.fields.keys():

@@ -217,6 +217,7 @@ _FORGET = {
     "remotes": "UPDATE remotes SET delivered = NULL, message = NULL WHERE account = ?",
     "keys": "DELETE FROM keys WHERE account = ?",
     "secrets": "DELETE FROM secrets WHERE account = ?",
+    "decisions": "UPDATE decisions SET why = NULL WHERE account = ?",
     "links": "DELETE FROM links WHERE account = ?",
 }
 _ENTRY = "connection = ? AND anchor = ?"
