@@ -36,7 +36,9 @@ class Field:
     ``attribute`` is the word of the vocabulary that fills it unless the configuration maps another.
     ``required``: an account without it cannot be delivered. ``limit``: characters at most. ``pattern``: a
     regular expression that the whole value must match. ``key``: two accounts never share it there.
-    ``many``: takes several texts. ``secret``: never shown, never logged.
+    ``many``: takes several texts. ``secret``: never shown, never logged; only such a
+    field can be filled from a secret attribute. ``find`` is not told it, nor, where it cannot be opened, is
+    ``disable``: what is not among ``changed`` should stay as it is.
     """
 
     attribute: str
