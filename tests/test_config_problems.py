@@ -295,7 +295,7 @@ conf.d/20-platforms.toml:4: platform.pbx-north.accept.location: there is no loca
 conf.d/20-platforms.toml:7: platform.pbx-north.map.number.from[0]: there is no attribute 'extention'; did you mean 'extension'?
 conf.d/20-platforms.toml:7: platform.pbx-north.map.number.policy: belongs to the map of a source
 conf.d/20-platforms.toml:8: platform.pbx-north.map.nam: there is no field 'nam'; did you mean 'name'?
-conf.d/20-platforms.toml:9: platform.pbx-north.map.name.from[0]: pin is secret: only generate in a template can fill it, and nothing can be compared with it
+conf.d/20-platforms.toml:9: platform.pbx-north.map.name.from[0]: pin is secret, and the field name is not
 """
 
 
