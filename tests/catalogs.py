@@ -92,7 +92,7 @@ class File(Platform):
 
 
 class Tree(Platform):
-    """Like the LDAP platform: it takes any option, and its fields depend on them."""
+    """Like the platforms of directories and nodes: it takes any option, and its fields depend on them."""
 
     class Options(BaseModel, extra="allow"):
         attributes: dict[str, Any] = {}
@@ -104,7 +104,7 @@ class Tree(Platform):
 
 CATALOG = Catalog(
     sources={"ldap": Directory, "csv": Table, "pbx-node": Node, "greedy": Greedy},
-    platforms={"asterisk": Exchange, "csv": File, "ldap": Tree},
+    platforms={"exchange": Exchange, "csv": File, "ldap": Tree, "asterisk": Tree},
     observers={"mail": Mail},
     transforms=TRANSFORMS,
     rules=RULES,

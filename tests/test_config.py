@@ -108,7 +108,7 @@ company = { constant = "Acme" }
 [source.hq.rules]
 login = { required = true, pattern = "[a-z]+", length = [2, 113], one_of = ["anna"], also = ["ascii"] }
 [platform.pbx-north]
-type = "asterisk"
+type = "exchange"
 dsn = "mysql://"
 enterprises = ["acme"]
 accept = { location = "north", department = ["Sales"] }
@@ -452,7 +452,7 @@ def test_variables_override_the_files(settings):
 
 
 def test_variables_match_names_without_case_and_with_dashes(settings):
-    text = SMALL + '[platform.Pbx-North]\ntype = "asterisk"\ndsn = "a"\n'
+    text = SMALL + '[platform.Pbx-North]\ntype = "exchange"\ndsn = "a"\n'
     found = settings(text, {"SYNCD_PLATFORM__PBX_NORTH__DSN": "b"})
 
     assert "b" == found.platforms["Pbx-North"].options.dsn

@@ -226,7 +226,7 @@ map = { login = "uid" }
 """,
     "conf.d/20-platforms.toml": """\
 [platform.pbx-north]
-type = "asterisk"
+type = "exchange"
 enterprises = ["acme"]
 accept = { location = "nord", colour = "red" }
 
@@ -347,7 +347,7 @@ def test_a_row_of_a_platform_with_an_unknown_key_tells_all_its_other_errors(prob
         SMALL
         + """
 [platform.p]
-type = "asterisk"
+type = "exchange"
 dsn = "x"
 map = { name = { from = "emial", vai = ["lower"], policy = "never" } }
 """
@@ -411,7 +411,7 @@ WORDS = st.sampled_from(
     ],
 )
 LEAVES = st.one_of(
-    st.sampled_from(["ldap", "csv", "asterisk", "hq", "login", "ad-user", "5%", "24h", "off", "lower", ""]),
+    st.sampled_from(["ldap", "csv", "exchange", "hq", "login", "ad-user", "5%", "24h", "off", "lower", ""]),
     st.integers(-5, 500),
     st.booleans(),
     st.floats(allow_nan=True),
@@ -464,7 +464,7 @@ template = { desk = { services = ["pbx"], defaults = { title = "x" }, wins = ["t
 role = { sales = { template = "desk" } }
 enterprise = { acme = { synchronizer = "directory", sources = ["hq"], protected = ["login:svc-*"] } }
 [platform.pbx]
-type = "asterisk"
+type = "exchange"
 dsn = "x"
 enterprises = ["acme"]
 accept = { location = "north" }

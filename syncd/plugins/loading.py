@@ -27,7 +27,13 @@ from .found import OWN, Installed, extra_of, find, missing_library
 from .hooks import Hooks
 from .offers import Offer, closest, collect, verify
 
-HOMES = {"csv": "syncd_bulk", "ldif": "syncd_bulk", "ldap": "syncd_ldap", "mail": "syncd_mail"}
+HOMES = {
+    "csv": "syncd_bulk",
+    "ldif": "syncd_bulk",
+    "ldap": "syncd_ldap",
+    "mail": "syncd_mail",
+    "asterisk": "syncd_pbx",
+}
 """Type word -> the shipped plugin that registers it, so that only that one need be imported.
 
 A word that is missing here is still found, by loading the shipped plugins one after the other.

@@ -1,0 +1,126 @@
+"""The database of a node: its engine, the shape of its tables, and its errors in words."""
+
+from __future__ import annotations
+
+import sqlite3
+import ssl
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy
+from sqlalchemy import Connection, Engine, MetaData, Table, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
+
+from syncd import ConnectorError, Denied, Rejected, Unavailable
+
+from .options import DRIVERS, DatabaseOptions
+
+_REFUSALS = (
+    *("access denied", "command denied", "authentication failed", "permission denied", "no pg_hba.conf"),
+    *("readonly database", "does not exist", "unknown database", "no such table", "not a database"),
+    "certificate verify failed",
+)
+"""What the drivers say when only a person can help; they have no common codes (SQLite has none at all)."""
+
+
+def engine_of(options: DatabaseOptions, password: str | None) -> Engine:
+    """Return an engine that holds one connection, tries it before use, and tells no values in its errors."""
+    url = make_url(options.url)
+    common: dict[str, Any] = {
+        "poolclass": QueuePool,
+        "pool_size": 1,
+        "pool_pre_ping": True,
+        "hide_parameters": True,
+    }
+    if url.drivername == "sqlite":
+        engine = sqlalchemy.create_engine(
+            "sqlite://", creator=lambda: _sqlite(str(url.database), options.timeout), **common
+        )
+        # The driver would begin a transaction late, and end it before a savepoint.
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        return engine
+    url = url.set(drivername=DRIVERS[url.drivername], password=password)
+    return sqlalchemy.create_engine(url, connect_args=_arguments(options, url.drivername), **common)
+
+
+def _sqlite(path: str, timeout: int) -> sqlite3.Connection:
+    """Open a file that is there; SQLite by itself would make a new one."""
+    return sqlite3.connect(
+        f"file:{quote(path)}?mode=rw",
+        uri=True,
+        timeout=timeout,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _arguments(options: DatabaseOptions, driver: str) -> dict[str, Any]:
+    if driver.startswith("postgresql"):
+        postgres: dict[str, Any] = {"connect_timeout": options.timeout}
+        postgres["options"] = f"-c lock_timeout={options.timeout}s"
+        if options.socket is not None:
+            postgres["host"] = options.socket
+        if options.verifies:
+            postgres |= {"sslmode": "verify-full", "sslrootcert": options.ca_file or "system"}
+        return postgres
+    found: dict[str, Any] = {"connect_timeout": options.timeout, "charset": "utf8mb4"}
+    found |= {"read_timeout": options.timeout, "write_timeout": options.timeout}
+    # Without it, MariaDB may cut a text that is too long, and say nothing.
+    found["sql_mode"] = "STRICT_ALL_TABLES"
+    if options.socket is not None:
+        found["unix_socket"] = options.socket
+    if options.verifies:
+        found["ssl"] = ssl.create_default_context(cafile=options.ca_file)
+    return found
+
+
+def tables_of(
+    connection: Connection, needed: Mapping[str, Collection[str]], optional: Collection[str] = ()
+) -> dict[str, Table]:
+    """Return the tables by name, as they really are. Raises Denied where one, or a column of it, is missing."""
+    there = set(sqlalchemy.inspect(connection).get_table_names())
+    metadata = MetaData()
+    if lacking := sorted(needed.keys() - there):
+        raise Denied(f"the database has no table {', '.join(lacking)}; is url the database of this node?")
+    metadata.reflect(connection, only=sorted((needed.keys() | set(optional)) & there), resolve_fks=False)
+    for name, columns in needed.items():
+        if absent := sorted(set(columns) - set(metadata.tables[name].columns.keys())):
+            raise Denied(
+                f"the table {name} has no column {', '.join(absent)}; add it, or leave it out of the options"
+            )
+    return dict(metadata.tables)
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Turn what SQLAlchemy and the drivers raise into the errors of syncd; no value and no SQL gets out."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise error_of(error, where) from None
+    except SQLAlchemyError as error:
+        raise Unavailable(f"{where}: {type(error).__name__}; see whether the database works") from error
+
+
+def error_of(error: DBAPIError, where: str) -> ConnectorError:
+    """Return the error of syncd for one of a driver."""
+    # A second line may hold the whole row, with its secrets.
+    text = str(error.orig).partition("\n")[0]
+    if isinstance(error, IntegrityError | DataError):
+        return Rejected(f"{where}: {text}")
+    if isinstance(error, ProgrammingError) or any(refusal in text.lower() for refusal in _REFUSALS):
+        return Denied(f"{where}: {text}")
+    return Unavailable(f"{where}: {text}")
+
+
+def place(options: DatabaseOptions) -> str:
+    """Return the database as messages name it."""
+    url = make_url(options.url)
+    if url.drivername == "sqlite":
+        return f"SQLite file {Path(str(url.database))}"
+    return f"{url.drivername} database {url.database} at {options.socket or url.host or 'localhost'}"

@@ -1,0 +1,186 @@
+"""What ``[platform.NAME]`` may say of a node's database; checked without touching it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+import syncd
+
+_SECRET = frozenset({"password", "pin", "login_code"})
+_LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
+DRIVERS = {
+    "sqlite": "sqlite",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+    "postgresql": "postgresql+psycopg",
+}
+"""What a URL may begin with, and SQLAlchemy's name for it."""
+
+
+class Strict(BaseModel):
+    """How options behave: unknown names are errors, and errors do not repeat what was written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
+
+
+class Column(Strict):
+    """One more column that is written. A text alone is the account attribute."""
+
+    attribute: str = Field(
+        description="the account attribute that fills it, unless the platform's map says otherwise"
+    )
+    required: bool = Field(default=False, description="an account without it cannot be delivered")
+    limit: int | None = Field(default=None, ge=1, description="characters at most")
+    pattern: str | None = Field(
+        default=None, description="a regular expression that the whole value must match"
+    )
+
+
+def _columns(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {name: {"attribute": one} if isinstance(one, str) else one for name, one in value.items()}
+    return value
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from error
+    return text
+
+
+Columns = Annotated[dict[str, Column], BeforeValidator(_columns)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+class DatabaseOptions(Strict):
+    """Where the tables are, and who asks."""
+
+    url: str = Field(
+        description="sqlite:////absolute/path, mysql://USER@HOST/DATABASE, mariadb://... or postgresql://..."
+    )
+    password: SecretStr | None = Field(default=None, description="where the password of USER is to be found")
+    socket: str | None = Field(
+        default=None, description="instead of HOST: the socket of MariaDB, or the folder of PostgreSQL's"
+    )
+    tls: Literal["verify", "none"] | None = Field(
+        default=None,
+        description="verify: TLS with a certificate that is checked; left out: that, unless the host is this one",
+    )
+    ca_file: str | None = Field(
+        default=None, description="the authority that signed the server's certificate; left out: the system's"
+    )
+    timeout: int = Field(default=20, ge=1, le=300, description="seconds for connecting, and for a lock")
+    extensions: Pattern = Field(
+        default="[0-9]{1,20}",
+        description="a regular expression: which numbers may be accounts'; nothing else is listed or written",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _known(cls, text: str) -> str:
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            url = make_url(text)
+        except ArgumentError as error:
+            raise ValueError("is no URL; write mysql://USER@HOST/DATABASE") from error
+        if url.drivername not in DRIVERS:
+            raise ValueError(f"begins with {url.drivername}; use one of {', '.join(DRIVERS)}")
+        if url.password is not None:
+            raise ValueError('holds a password; take it out and write password = "credential:NAME"')
+        if url.query:
+            raise ValueError("holds settings after ?; the options socket, tls and ca_file say what is needed")
+        if url.drivername == "sqlite" and not Path(url.database or "").is_absolute():
+            raise ValueError("names no absolute path; SQLite needs four slashes: sqlite:////srv/pbx.sqlite")
+        if url.drivername != "sqlite" and not url.database:
+            raise ValueError("names no database; write mysql://USER@HOST/DATABASE")
+        return text
+
+    @model_validator(mode="after")
+    def _fits(self) -> DatabaseOptions:
+        for name in ("socket", "ca_file"):
+            path = getattr(self, name)
+            if path is not None and not Path(path).is_absolute():
+                raise ValueError(f"{name}: {path!r} must begin with /")
+        if self.url.startswith("sqlite:") and (self.password or self.socket or self.tls or self.ca_file):
+            raise ValueError("an SQLite file has no password, socket, tls or ca_file")
+        if self.tls == "none" and self.ca_file is not None:
+            raise ValueError('tls = "none" checks no certificate; leave ca_file out')
+        return self
+
+    @property
+    def verifies(self) -> bool:
+        """Tell whether the connection has to be one with TLS."""
+        from sqlalchemy.engine import make_url
+
+        local = self.socket is not None or (make_url(self.url).host or "") in _LOCAL
+        return self.tls == "verify" or self.ca_file is not None or (self.tls is None and not local)
+
+
+class AsteriskOptions(DatabaseOptions):
+    """The options of the platform ``asterisk``."""
+
+    columns: Columns = Field(
+        default={}, description="column of ps_endpoints -> account attribute: what else is written"
+    )
+    endpoint: dict[str, str] = Field(
+        default={}, description="columns of ps_endpoints that a new endpoint gets, such as context and allow"
+    )
+    aor: dict[str, str | int] = Field(
+        default={"max_contacts": 1, "remove_existing": "yes"},
+        description="columns of ps_aors that a new AOR gets",
+    )
+    voicemail: str | None = Field(
+        default=None, description="the voicemail context of the mailboxes; left out: none are written"
+    )
+
+    @field_validator("columns", "endpoint")
+    @classmethod
+    def _ours(cls, columns: dict[str, Column]) -> dict[str, Column]:
+        taken = {"id", "aors", "auth", "callerid", "mailboxes", *_OWN}
+        if clash := sorted(taken & columns.keys()):
+            raise ValueError(f"{', '.join(clash)}: the platform writes that by itself; leave it out")
+        return columns
+
+    @model_validator(mode="after")
+    def _apart(self) -> AsteriskOptions:
+        if both := sorted(self.columns.keys() & self.endpoint.keys()):
+            raise ValueError(f"{', '.join(both)} stands in columns and in endpoint; write it once")
+        if "id" in self.aor:
+            raise ValueError("aor.id: the platform writes that by itself; leave it out")
+        return self
+
+
+_OWN = frozenset({"extension", "name", "password", "mailbox", "pin", "email"})
+
+
+def fields_of(columns: Mapping[str, Column], table: str) -> dict[str, syncd.Field]:
+    """Return the declaration of the configured columns."""
+    return {
+        name: syncd.Field(
+            attribute=column.attribute,
+            description=f"{table}.{name}",
+            required=column.required,
+            limit=column.limit,
+            pattern=column.pattern,
+            secret=column.attribute in _SECRET,
+        )
+        for name, column in columns.items()
+    }
