@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from servers.databases import SERVERS
 from servers.nodes import Database, asterisk, sqlite_database
+from servers.slapd import free_port
 
 from syncd import Platform, Value
 from syncd.testing import PlatformConformance
 from syncd_pbx.asterisk import AsteriskPlatform
 
 
-class TestAsterisk(PlatformConformance):
-    """PJSIP realtime, with mailboxes."""
+class OverADatabase(PlatformConformance):
+    """One server for all tests of a class; its tables are empty for each."""
 
     lists = True
-    text_field = "set_var"
+    server: ClassVar[str | None] = None
+    """The scheme of a real server; without one, it is a file."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def make_database(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Database]]:
+        if cls.server is None:
+            yield lambda: sqlite_database(tmp_path_factory.mktemp("node") / "node.sqlite")
+            return
+        kind, missing = SERVERS[cls.server]
+        if missing:
+            pytest.skip(missing)
+        with kind() as running:
+            yield running.database
 
     @pytest.fixture
-    def database(self, tmp_path: Path) -> Database:
-        self.world = sqlite_database(tmp_path / "node.sqlite")
+    def database(self, make_database: Callable[[], Database]) -> Database:
+        self.world = make_database()
         return self.world
+
+
+class TestAsterisk(OverADatabase):
+    """PJSIP realtime, with mailboxes."""
+
+    text_field = "set_var"
 
     @pytest.fixture
     def platform(self, database: Database) -> AsteriskPlatform:
@@ -30,7 +52,9 @@ class TestAsterisk(PlatformConformance):
 
     @pytest.fixture
     def unreachable(self, database: Database, tmp_path: Path) -> AsteriskPlatform:
-        return asterisk(database, url=f"sqlite:///{tmp_path}/none.sqlite")
+        if self.server is None:
+            return asterisk(database, url=f"sqlite:///{tmp_path}/none.sqlite")
+        return asterisk(database, url=f"{self.server}://tester@127.0.0.1:{free_port()}/node", socket=None)
 
     @pytest.fixture
     def denied(self, database: Database) -> AsteriskPlatform:
@@ -51,3 +75,15 @@ class TestAsterisk(PlatformConformance):
             "accountcode": endpoint["accountcode"] or "",
             "set_var": endpoint["set_var"] or "",
         }
+
+
+class TestAsteriskOnMariaDb(TestAsterisk):
+    """The same, on MariaDB."""
+
+    server = "mariadb"
+
+
+class TestAsteriskOnPostgresql(TestAsterisk):
+    """The same, on PostgreSQL."""
+
+    server = "postgresql"

@@ -81,14 +81,16 @@ Table(
 
 
 class Database:
-    """One database with the tables of nodes; ``url`` and ``options`` are what a platform is told of it."""
+    """One database with the tables of nodes, all empty; ``url`` and ``options`` are what a platform is told of it."""
 
     def __init__(self, url: str, engine: Engine, **options: Any) -> None:
         self.url = url
         self.engine = engine
         self.options = options
-        METADATA.drop_all(engine)
         METADATA.create_all(engine)
+        with engine.begin() as connection:
+            for table in METADATA.tables.values():
+                connection.execute(table.delete())
 
     def rows(self, table: str, **key: Any) -> list[dict[str, Any]]:
         """Return the rows of a table, those with this key."""
