@@ -104,7 +104,7 @@ class Tree(Platform):
 
 CATALOG = Catalog(
     sources={"ldap": Directory, "csv": Table, "pbx-node": Node, "greedy": Greedy},
-    platforms={"exchange": Exchange, "csv": File, "ldap": Tree, "asterisk": Tree},
+    platforms={"exchange": Exchange, "csv": File, "ldap": Tree, "asterisk": Tree, "kamailio": Tree},
     observers={"mail": Mail},
     transforms=TRANSFORMS,
     rules=RULES,

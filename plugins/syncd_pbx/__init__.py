@@ -13,5 +13,7 @@ SYNCD_API = 1
 def register_connectors(register: Callable[[str, type[Connector]], None]) -> None:
     """Register the platforms; their modules are imported only now, SQLAlchemy when one is used."""
     from .asterisk import AsteriskPlatform
+    from .kamailio import KamailioPlatform
 
     register("asterisk", AsteriskPlatform)
+    register("kamailio", KamailioPlatform)

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from syncd import Account, Context, Field
 
+from .marks import digest
 from .options import AsteriskOptions, fields_of
-from .platform import Node, NodePlatform, number_of, text_of
+from .platform import ACCEPTABLE, Node, NodePlatform, number_of, text_of
 
 if TYPE_CHECKING:
     from .rows import Rows
 
 PLAIN = r"[^\"<>\\\x00-\x1f\x7f]*"
 """What a caller's name may consist of: the rest has a meaning of its own in SIP headers (RFC 3261, 25.1)."""
-ACCEPTABLE = r"[^\x00-\x1f\x7f]{8,}"
-"""A password: a short one is found within hours by those who try all extensions from the Internet."""
 
 
 class AsteriskPlatform(NodePlatform):
@@ -24,7 +23,7 @@ class AsteriskPlatform(NodePlatform):
 
     Options: ClassVar[type[AsteriskOptions]] = AsteriskOptions
     options: AsteriskOptions
-    users = ("ps_endpoints", "id")
+    users = "ps_endpoints"
 
     def __init__(self, options: Any, context: Context) -> None:
         super().__init__(options, context)
@@ -52,8 +51,6 @@ class AsteriskPlatform(NodePlatform):
         return Endpoints(rows, self.options)
 
     def fingerprint(self, account: Account) -> str:
-        from .marks import digest
-
         number, options = number_of(account, self.options.extensions), self.options
         mailbox = text_of(account, "mailbox") if options.voicemail is not None else None
         email = text_of(account, "email") if mailbox else None

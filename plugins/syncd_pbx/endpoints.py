@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from sqlalchemy import or_
 
-from syncd import Account, Blocked, Gone, Rejected
+from syncd import Account, Blocked, Gone
 
 from .asterisk import callerid
 from .marks import digest, is_off, off, on, unknown_pin, unknown_secret
@@ -120,7 +120,9 @@ class Endpoints:
         self._require_free(endpoint, old)
         for table in ("ps_aors", "ps_auths", "ps_endpoints"):
             if self.rows.one(table, {"id": new}) is not None:
-                raise Rejected(f"{old} cannot become {new}: {table} has a row {new} already")
+                raise Blocked(
+                    f"{old} cannot become {new}: {table} has a row {new} already", [f"{table} {new}"]
+                )
         for name in _split(endpoint["auth"]):
             if login := self.rows.one("ps_auths", {"id": name}):
                 values = {"id": new if name == old else name}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +21,7 @@ from pydantic import (
 
 import syncd
 
+T = TypeVar("T")
 _SECRET = frozenset({"password", "pin", "login_code"})
 _LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
 DRIVERS = {
@@ -154,18 +156,42 @@ class AsteriskOptions(DatabaseOptions):
     @field_validator("columns", "endpoint")
     @classmethod
     def _ours(cls, columns: dict[str, Column]) -> dict[str, Column]:
-        taken = {"id", "aors", "auth", "callerid", "mailboxes", *_OWN}
-        if clash := sorted(taken & columns.keys()):
-            raise ValueError(f"{', '.join(clash)}: the platform writes that by itself; leave it out")
-        return columns
+        return _apart(columns, {"id", "aors", "auth", "callerid", "mailboxes", *_OWN})
 
     @model_validator(mode="after")
-    def _apart(self) -> AsteriskOptions:
+    def _once(self) -> AsteriskOptions:
         if both := sorted(self.columns.keys() & self.endpoint.keys()):
             raise ValueError(f"{', '.join(both)} stands in columns and in endpoint; write it once")
         if "id" in self.aor:
             raise ValueError("aor.id: the platform writes that by itself; leave it out")
         return self
+
+
+class KamailioOptions(DatabaseOptions):
+    """The options of the platform ``kamailio``."""
+
+    domain: str = Field(
+        min_length=1,
+        max_length=64,
+        description="the SIP domain of the subscribers, as it stands in their rows",
+    )
+    realm: str | None = Field(
+        default=None, min_length=1, description="what telephones are asked with; left out: domain"
+    )
+    columns: Columns = Field(
+        default={}, description="column of subscriber -> account attribute: what else is written"
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _others(cls, columns: dict[str, Column]) -> dict[str, Column]:
+        return _apart(columns, {"id", "username", "domain", "password", "ha1", "ha1b", "extension"})
+
+
+def _apart(columns: dict[str, T], taken: AbstractSet[str]) -> dict[str, T]:
+    if clash := sorted(taken & columns.keys()):
+        raise ValueError(f"{', '.join(clash)}: the platform writes that by itself; leave it out")
+    return columns
 
 
 _OWN = frozenset({"extension", "name", "password", "mailbox", "pin", "email"})

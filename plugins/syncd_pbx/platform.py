@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .rows import Rows
 
 T = TypeVar("T")
+ACCEPTABLE = r"[^\x00-\x1f\x7f]{8,}"
+"""A password: a short one is found within hours by those who try all extensions from the Internet."""
 _ENABLED = {"update": None, "disable": False, "enable": True}
 
 
@@ -47,8 +49,8 @@ class NodePlatform(Platform):
     Options: ClassVar[type[DatabaseOptions]]
     options: DatabaseOptions
     kinds = frozenset({"user"})
-    users: ClassVar[tuple[str, str]]
-    """The table that has one row for each account, and the column of their numbers."""
+    users: ClassVar[str]
+    """The table that has one row for each account."""
 
     _engine: Engine | None = None
     _tables: Mapping[str, Table]
@@ -167,10 +169,9 @@ class NodePlatform(Platform):
         """Raise Denied where all that was delivered is lost: a new and empty database is not filled unasked."""
         from .database import place
 
-        table, _ = self.users
-        if self.context.confirmed and next(rows.every(table), None) is None:
+        if self.context.confirmed and next(rows.every(self.users), None) is None:
             raise Denied(
-                f"{place(self.options)}: {table} is empty, but {self.context.confirmed} accounts were delivered "
+                f"{place(self.options)}: {self.users} is empty, but {self.context.confirmed} accounts were delivered "
                 "to it; see whether url is right, and restore the database"
             )
 

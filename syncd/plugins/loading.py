@@ -33,6 +33,7 @@ HOMES = {
     "ldap": "syncd_ldap",
     "mail": "syncd_mail",
     "asterisk": "syncd_pbx",
+    "kamailio": "syncd_pbx",
 }
 """Type word -> the shipped plugin that registers it, so that only that one need be imported.
 

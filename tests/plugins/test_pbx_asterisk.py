@@ -185,11 +185,11 @@ def test_a_new_number_moves_everything_that_is_named_after_it(platform, database
     assert ("200", "1111") == tuple(database.one("voicemail")[name] for name in ("mailbox", "password"))
 
 
-def test_a_number_that_somebody_has_is_not_taken_by_a_rename(platform, database):
+def test_a_rename_waits_for_a_number_that_somebody_has(platform, database):
     platform.add(account(100))
     platform.add(account(200))
     before = database.everything()
-    with pytest.raises(Rejected, match="100 cannot become 200"):
+    with pytest.raises(Blocked, match="100 cannot become 200"):
         platform.update("100", account(200), frozenset({"extension"}))
 
     assert before == database.everything()

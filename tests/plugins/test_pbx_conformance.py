@@ -8,12 +8,13 @@ from typing import ClassVar
 
 import pytest
 from servers.databases import SERVERS
-from servers.nodes import Database, asterisk, sqlite_database
+from servers.nodes import Database, asterisk, kamailio, sqlite_database
 from servers.slapd import free_port
 
 from syncd import Platform, Value
 from syncd.testing import PlatformConformance
 from syncd_pbx.asterisk import AsteriskPlatform
+from syncd_pbx.kamailio import KamailioPlatform
 
 
 class OverADatabase(PlatformConformance):
@@ -84,6 +85,26 @@ class TestAsteriskOnMariaDb(TestAsterisk):
 
 
 class TestAsteriskOnPostgresql(TestAsterisk):
+    """The same, on PostgreSQL."""
+
+    server = "postgresql"
+
+
+class TestKamailio(OverADatabase):
+    """Subscribers."""
+
+    @pytest.fixture
+    def platform(self, database: Database) -> KamailioPlatform:
+        return kamailio(database)
+
+
+class TestKamailioOnMariaDb(TestKamailio):
+    """The same, on MariaDB."""
+
+    server = "mariadb"
+
+
+class TestKamailioOnPostgresql(TestKamailio):
     """The same, on PostgreSQL."""
 
     server = "postgresql"

@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool
 from syncd import Account, Context, Platform, Value
 from syncd.testing import RecordingLog
 from syncd_pbx.asterisk import AsteriskPlatform
+from syncd_pbx.kamailio import KamailioPlatform
 
 METADATA = MetaData()
 YES_NO = Enum("yes", "no", name="yes_no")
@@ -76,6 +77,7 @@ Table(
     Column("password", String(64), nullable=False, server_default=""),
     Column("ha1", String(128), nullable=False, server_default=""),
     Column("ha1b", String(128), nullable=False, server_default=""),
+    Column("email_address", String(128), nullable=False, server_default=""),
     UniqueConstraint("username", "domain"),
 )
 
@@ -130,6 +132,13 @@ def asterisk(database: Database, **options: Any) -> AsteriskPlatform:
     told |= {"endpoint": {"context": "internal", "disallow": "all", "allow": "opus,alaw"}}
     settings = AsteriskPlatform.Options(**{"url": database.url, **database.options, **told, **options})
     return AsteriskPlatform(settings, Context("north", RecordingLog(), lambda _: "geheim"))
+
+
+def kamailio(database: Database, **options: Any) -> KamailioPlatform:
+    """Return a platform of the domain sip.test, with an address from the account."""
+    told = {"domain": "sip.test", "columns": {"email_address": "email"}}
+    settings = KamailioPlatform.Options(**{"url": database.url, **database.options, **told, **options})
+    return KamailioPlatform(settings, Context("south", RecordingLog(), lambda _: "geheim"))
 
 
 def account(number: int = 100, *, enabled: bool = True, **fields: Value) -> Account:
