@@ -6,6 +6,7 @@ import csv
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -23,13 +24,13 @@ from syncd import Observer
 from syncd.daemon import Service, lines
 from syncd.daemon.beats import Beats
 from syncd.daemon.courier import Courier
-from syncd.daemon.generation import load
+from syncd.daemon.generation import Generation, load
 from syncd.daemon.house import House
 from syncd.daemon.lines import EnterpriseLine
 from syncd.daemon.site import Site
 from syncd.daemon.troubles import Troubles
 from syncd.distribution.health import Health
-from syncd.errors import Busy, Denied, StoreError, Unavailable
+from syncd.errors import Busy, Denied, PluginError, StoreError, Unavailable
 from syncd.logs import configure
 from syncd.pipeline import scheduling
 from syncd.pipeline.turns import ACCOUNTS, Stopping
@@ -531,6 +532,39 @@ def test_an_observer_that_hangs_holds_up_no_reload(tmp_path):
     world.site.close_replaced()
     assert time.monotonic() - begun < 1
     go_on.set()
+    world.end()
+
+
+def test_a_platform_that_cannot_be_made_is_tried_again_after_a_while(tmp_path, monkeypatch):
+    world = World(tmp_path, 1, set())
+    until(world.site.current.settled.is_set)
+    made, tries = Generation.lanes, []
+
+    def lanes(*given: object) -> None:
+        tries.append(given)
+        raise PluginError("acme_pbx", "there is no licence")
+
+    monkeypatch.setattr(Generation, "lanes", lanes)
+    replace(world)
+    time.sleep(0.5)
+    assert 1 == len(tries)
+    monkeypatch.setattr(Generation, "lanes", made)
+    world.courier.wake()
+    until(world.site.current.settled.is_set)
+    world.end()
+
+
+def test_a_database_that_cannot_be_read_for_a_moment_ends_no_deliveries(tmp_path, monkeypatch):
+    world = World(tmp_path, 1, set())
+    until(world.site.current.settled.is_set)
+
+    def locked(*_: object) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(Courier, "_rest", locked)
+    assert {} == world.courier.ask()
+    monkeypatch.undo()
+    assert {"list"} == set(world.courier.ask())
     world.end()
 
 

@@ -42,6 +42,7 @@ class Courier:
         self.lanes: list[Lane] = []
         self._site = site
         self._generation: Generation | None = None
+        self._equipped: Generation | None = None
         self._changed = threading.Condition()
         self.resumed = False
         self._asked = 1
@@ -98,6 +99,8 @@ class Courier:
             asked = self._asked
         try:
             reports = self._pass(generation, here)
+            again = any(one.stopped in _AGAIN for one in reports.values())
+            pause = 0.0 if again else self._rest(here)
         except Stopping:
             return _REST
         except (SyncdError, OSError) as error:
@@ -105,16 +108,16 @@ class Courier:
         except (Exception, SystemExit):  # a plugin's must not end the service
             log.exception("deliveries_failed")
         else:
-            again = any(one.stopped in _AGAIN for one in reports.values())
             self._tell(reports, None if again else asked)
-            return 0.0 if again else self._rest(here)
+            return pause
         self._tell({}, asked)
         return _REST
 
     def _pass(self, generation: Generation, here: Installation) -> dict[str, LaneReport]:
-        if generation is not self._generation:
+        self._generation = generation
+        if generation is not self._equipped:
             self.lanes = generation.lanes(here, self.lanes)
-            self._generation = generation
+            self._equipped = generation
         if not generation.settled.is_set():
             self._take_up(here)
             generation.settled.set()
