@@ -123,10 +123,10 @@ class Service:
             "since": self._since.isoformat(timespec="seconds"),
             "reload_ok": self.reload_ok,
             "working": self.site.beats.working(),
-            "waiting": [name for line in self.lines.values() for name in line.waiting],
+            "waiting": [name for line in list(self.lines.values()) for name in line.waiting],
             "troubles": {
                 name: {"error": one.error, "since": stamp(one.since), "next_try": stamp(one.until)}
-                for line in self.lines.values()
+                for line in list(self.lines.values())
                 for name, one in line.troubles.items()
             },
         }
@@ -196,7 +196,7 @@ class Service:
                 if not self.courier.resumed:
                     return
                 self._taken_up = True
-                in_hand = {name for line in self.lines.values() for name in line.in_hand}
+                in_hand = {name for line in list(self.lines.values()) for name in line.in_hand}
                 self._order(here, scheduling.unfinished(here, in_hand))
                 self._order(here, [due for due in scheduling.due(here) if scheduling.claim(here, due)])
         except (SyncdError, OSError, sqlite3.Error) as error:
@@ -231,7 +231,7 @@ class Service:
             self.lines.pop(name).end()
 
     def _threads(self) -> list[Thread]:
-        return [self.courier.thread, *(line.thread for line in self.lines.values())]
+        return [self.courier.thread, *(line.thread for line in list(self.lines.values()))]
 
     # Reload and end
 
@@ -267,7 +267,7 @@ class Service:
         self.notify.extend(2 * DRAIN)
         self.site.stopping.set()
         self.courier.wake()
-        for line in self.lines.values():
+        for line in list(self.lines.values()):
             line.end()
         return time.monotonic()
 
