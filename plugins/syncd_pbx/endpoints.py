@@ -102,6 +102,9 @@ class Endpoints:
             values = {} if password is None else {"password": password, "auth_type": "userpass"}
             first = {"auth_type": "userpass", "username": number, "password": unknown_secret()}
             self.rows.put("ps_auths", {"id": name}, values, first)
+            if "extension" in changed and (login := self.rows.one("ps_auths", {"id": name})):
+                # Whoever could not be disabled one day is not taken on.
+                self.rows.require_room("ps_auths", {"username": off(login["username"] or number)})
 
     def _switch(self, number: str, *, enabled: bool) -> None:
         """Let nobody log in, and nobody be called; or undo that."""

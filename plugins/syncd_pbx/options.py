@@ -89,7 +89,7 @@ class DatabaseOptions(Strict):
     )
     timeout: int = Field(default=20, ge=1, le=300, description="seconds for connecting, and for a lock")
     extensions: Pattern = Field(
-        default="[0-9]{1,20}",
+        default="[0-9]{1,19}",
         description="a regular expression: which numbers may be accounts'; nothing else is listed or written",
     )
 

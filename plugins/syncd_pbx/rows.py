@@ -70,6 +70,10 @@ class Rows:
         """Delete the row, if it is there."""
         self.connection.execute(delete(self.tables[table]).where(self._is(table, key)))
 
+    def require_room(self, table: str, values: Mapping[str, Any]) -> None:
+        """Raise Rejected where one of ``values``, which are to be written another day, would not fit."""
+        self._fitted(table, values)
+
     def _is(self, table: str, key: Mapping[str, Any]) -> ColumnElement[bool]:
         columns = self.tables[table].columns
         return and_(*(columns[name] == value for name, value in key.items()))

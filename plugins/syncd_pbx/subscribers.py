@@ -47,6 +47,9 @@ class Subscribers:
         if "extension" in changed and number != on(login):
             self._require_possible(account, on(login), number)
             login, changed = off(number) if is_off(login) else number, changed | {"password"}
+        if "extension" in changed:
+            # Whoever could not be disabled one day is not taken on.
+            self.rows.require_room("subscriber", {"username": off(number)})
         if "password" in changed:
             values |= self._hashes(on(login), text_of(account, "password") or unknown_secret())
         if enabled is not None:

@@ -251,6 +251,25 @@ def test_a_value_that_is_too_long_is_refused_with_its_column_and_width(platform,
     assert [] == [row for rows in database.everything().values() for row in rows]
 
 
+def test_who_could_not_be_disabled_is_not_taken_on(platform, database):
+    database.insert("ps_endpoints", id="100", aors="100", auth="door")
+    database.insert("ps_auths", id="door", auth_type="userpass", username="d" * 20, password="by hand")
+    before = database.everything()
+    batch = [
+        Delivery(1, "add", 1, None, account(100)),
+        Delivery(2, "add", 2, None, account(10**18, name="A")),
+    ]
+    refused, taken = platform.deliver(batch)
+
+    assert "41 characters do not fit the column ps_auths.username" in str(refused.error)
+    assert None is taken.error
+
+    platform.disable(str(10**18), account(10**18, enabled=False))
+    platform.delete(str(10**18))
+
+    assert before == database.everything()
+
+
 def test_one_that_is_refused_harms_no_other_of_its_batch(platform, database):
     batch = [
         Delivery(1, "add", 1, None, account(100)),
@@ -291,7 +310,7 @@ def test_trunks_are_neither_listed_nor_written(platform, database):
     platform.add(account())
 
     assert ["100"] == [remote_id for remote_id, _ in platform.list()]
-    assert "[0-9]{1,20}" == platform.fields["extension"].pattern
+    assert "[0-9]{1,19}" == platform.fields["extension"].pattern
 
 
 def test_an_emptied_database_is_not_filled_anew(platform, database):
