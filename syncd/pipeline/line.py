@@ -269,7 +269,8 @@ def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:
     ]
     configured = here.settings.enterprises.get(run.enterprise)
     secrets = here.settings.vocabulary.secrets
-    with here.alone(ACCOUNTS, f"the applying of run {run.id}"), bound(run=run.id):
+    about = {"run": run.id, **_source(here, run)}
+    with here.alone(ACCOUNTS, f"the applying of run {run.id}"), bound(**about):
         ended = applying.apply(
             here.database,
             run,
@@ -284,6 +285,13 @@ def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:
         log.info("run_applied", **states)
     tell(here, "run_applied", run=run.id, **states)
     return ended
+
+
+def _source(here: Installation, run: Run) -> dict[str, str]:
+    """Return ``connection``, the name of what a run has read; nothing for a run of another kind."""
+    query = "SELECT name FROM connections WHERE id = ?"
+    found = here.database.conn.execute(query, (run.connection,)).fetchone()
+    return {} if found is None else {"connection": found[0]}
 
 
 def tell(here: Installation, name: str, **fields: object) -> None:
