@@ -32,6 +32,7 @@ class House:
     """What a service owns, of which one verb at a time may change something."""
 
     patience = 20.0
+    refused: str | None = None
 
     def __init__(self, config: Path) -> None:
         self.plugins = plugins_for((config,), {})

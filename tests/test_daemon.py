@@ -446,7 +446,7 @@ def test_a_reload_while_the_database_cannot_be_opened_keeps_the_old_configuratio
 
     monkeypatch.setattr(made.site, "open", refuse)
     assert made.reload() == "the disk is full"
-    assert (old, False) == (made.site.current, made.reload_ok)
+    assert (old, "the disk is full") == (made.site.current, made.site.refused)
     monkeypatch.undo()
 
 

@@ -50,6 +50,10 @@ class House(Protocol):
     def plugins(self) -> Plugins:
         """The plugins in force."""
 
+    @property
+    def refused(self) -> str | None:
+        """Why the last reload was refused, if it was."""
+
     def writing(self, verb: str, actor: str, opened: ExitStack) -> Installation:
         """Wait for the verb's turn, and return what it works on until ``opened`` is closed. Raises Busy."""
 

@@ -36,10 +36,15 @@ def status(ctx: click.Context, /, *, as_json: bool) -> None:
     session = session_of(ctx)
     here, stands, owner = look(session)
     found = troubles(stands)
+    refused = None if session.guest is None else session.guest.house.refused
     if as_json:
-        write_json(_document(stands, owner, found))
-    else:
-        _print(here, stands, owner, found)
+        write_json({**_document(stands, owner, found), "reload_refused": refused})
+        return
+    if refused is not None:
+        write(
+            "the configuration on disk cannot be used, and the one before it stays in force: see syncd check"
+        )
+    _print(here, stands, owner, found)
 
 
 def look(session: Session) -> tuple[Installation, Standing, Owner | None]:

@@ -45,6 +45,11 @@ class House:
         return self._site.current.settings
 
     @property
+    def refused(self) -> str | None:
+        """Why the last reload was refused, if it was."""
+        return self._site.refused
+
+    @property
     def plugins(self) -> Plugins:
         """The plugins in force."""
         return self._site.current.plugins

@@ -45,6 +45,8 @@ READS_END = 3.0
 STUCK = 600.0
 """Seconds without a sign of life after which a thread is stuck: then the watchdog is not fed any more."""
 
+REFUSED = "the configuration on disk cannot be used, and the one before it stays in force"
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _IDLE = 20.0
@@ -71,7 +73,6 @@ class Service:
         """Load the configuration. Raises ConfigError with all that is wrong with it."""
         self.site = Site(load(files, state_directory, environ), files, environ, clock)
         self.notify = Notify()
-        self.reload_ok = True
         self.lines: dict[str, EnterpriseLine] = {}
         self._state_directory = state_directory
         self._sides = sides
@@ -121,7 +122,7 @@ class Service:
         return {
             "pid": os.getpid(),
             "since": self._since.isoformat(timespec="seconds"),
-            "reload_ok": self.reload_ok,
+            "reload_ok": self.site.refused is None,
             "working": self.site.beats.working(),
             "waiting": [name for line in list(self.lines.values()) for name in line.waiting],
             "troubles": {
@@ -141,6 +142,7 @@ class Service:
                 if number in (signal.SIGTERM, signal.SIGINT):
                     return 0
                 self.reload()
+                self._look(database)
             self._run_due()
             if not self._taken_up and self.courier.resumed:
                 self._tick(database)
@@ -186,7 +188,8 @@ class Service:
         working = self.site.beats.working()
         if self._stuck:
             return f"stuck: {', '.join(self._stuck)}"
-        return ", ".join(working.values()) or f"idle; {len(self.site.current.settings.sources)} sources"
+        status = ", ".join(working.values()) or f"idle; {len(self.site.current.settings.sources)} sources"
+        return status if self.site.refused is None else f"{status}; {REFUSED}"
 
     def _tick(self, database: Database) -> None:
         """Give what is to be read to the threads of the enterprises. Never raises: a tick comes again."""
@@ -209,7 +212,7 @@ class Service:
                 due: dict[tuple[str, str], datetime] = {
                     (one.source, one.mode): one.begins for one in scheduling.next_due(here) if one.begins
                 }
-                self._watch.look(here, due=due, lanes=self.courier.lanes, reload_ok=self.reload_ok)
+                self._watch.look(here, due=due, lanes=self.courier.lanes, reload_ok=self.site.refused is None)
         except (SyncdError, OSError, sqlite3.Error) as error:
             log.error("look_failed", error=str(error))  # noqa: TRY400 - it is told in words
 
@@ -249,11 +252,11 @@ class Service:
                 self.site.replace(fresh)
                 self._observe(database)
         except (SyncdError, OSError) as error:
-            self.reload_ok, why = False, str(error)
+            self.site.refused = why = str(error)
             log.error("reload_refused", error=why)  # noqa: TRY400 - it is told in words
-            self.notify.ready("the configuration on disk cannot be used; the old one stays in force")
+            self.notify.ready(self._status())
             return why
-        self.reload_ok = True
+        self.site.refused = None
         self.courier.wake()
         log.info("configuration_reloaded", sources=len(fresh.settings.sources))
         self.notify.ready(self._status())

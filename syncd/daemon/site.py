@@ -25,7 +25,7 @@ class Site:
     """The state directory, the configuration in force, whose turn it is, who is alive, and whether it ends.
 
     ``current`` is replaced by a reload, between two pieces of work; a piece of work keeps the one with
-    which it began.
+    which it began. ``refused`` is why the configuration on disk was not taken, if it was not.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class Site:
         clock: Callable[[], datetime],
     ) -> None:
         self.current = current
+        self.refused: str | None = None
         self.files = files
         self.environ = environ
         self.clock = clock
