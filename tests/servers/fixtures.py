@@ -80,9 +80,10 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def _booted(folder: Path, package: Path | None) -> Iterator[Machine]:
+def _booted(folder: Path, package: Path | None, *, outside: bool = False) -> Iterator[Machine]:
     try:
-        with Machine(folder, machines.files() if package is None else machines.installed(package)) as booted:
+        files = machines.files() if package is None else machines.installed(package)
+        with Machine(folder, files, outside=outside) as booted:
             yield booted
     except machines.Unbootable as reason:
         pytest.skip(str(reason))
@@ -92,6 +93,13 @@ def _booted(folder: Path, package: Path | None) -> Iterator[Machine]:
 def machine(package: Path, tmp_path: Path) -> Iterator[Machine]:
     """A machine with systemd as process 1 on which the package is installed."""
     with _booted(tmp_path, package) as booted:
+        yield booted
+
+
+@pytest.fixture
+def connected_machine(package: Path, tmp_path: Path) -> Iterator[Machine]:
+    """The same with the network of this system, so that servers of the test can be reached."""
+    with _booted(tmp_path, package, outside=True) as booted:
         yield booted
 
 

@@ -2,7 +2,8 @@
 
 Needs root, systemd-container and mmdebstrap. Its files are made once by ``mmdebstrap`` from the package sources of this
 system, and kept in ``$XDG_CACHE_HOME/syncd-tests`` (else ``~/.cache``); each machine starts from them afresh,
-and what is changed in it lives in memory. It has no network but its own loopback.
+and what is changed in it lives in memory. It has no network but its own loopback, or (``outside``) that of this
+system, with the servers that listen there.
 """
 
 from __future__ import annotations
@@ -147,16 +148,17 @@ class Machine:
     Raises Unbootable.
     """
 
-    def __init__(self, folder: Path, files: Path) -> None:
+    def __init__(self, folder: Path, files: Path, *, outside: bool = False) -> None:
         self._log = folder / "console"
         self._files = files
+        self._network = [] if outside else ["--private-network"]
         self._container: subprocess.Popen[bytes] | None = None
         self._first = 0
 
     def __enter__(self) -> Self:
         name = f"syncd-{uuid.uuid4().hex[:12]}"
         command = ["systemd-nspawn", "--quiet", f"--directory={self._files}", f"--machine={name}"]
-        command += ["--volatile=overlay", "--read-only", "--boot", "--private-network", "--register=no"]
+        command += ["--volatile=overlay", "--read-only", "--boot", *self._network, "--register=no"]
         command += ["--keep-unit", "--console=read-only", "--link-journal=no"]
         with self._log.open("wb") as log:
             self._container = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -196,6 +198,11 @@ class Machine:
                 os.kill(self._first, signal.SIGKILL)
             self._container.kill()
             self._container.wait(10)
+
+    @property
+    def root(self) -> Path:
+        """Where the files of the booted machine can be seen from outside."""
+        return Path(f"/proc/{self._first}/root")
 
     def run(self, *command: str, check: bool = True, given: str = "", timeout: float = _PATIENCE) -> str:
         """Run a command as root in the machine and return what it printed, errors too.
