@@ -447,9 +447,12 @@ def newer(package: Path, folder: Path) -> Path:
 def test_an_upgrade_keeps_configuration_plugins_and_what_runs(machine, package, tmp_path):
     configure(machine, plugins='plugins = ["acme_pbx"]')
     machine.write("/root/acme_pbx-1.0-py3-none-any.whl", wheel())
-    said = machine.run("/opt/syncd/bin/pip", "install", "--no-index", "/root/acme_pbx-1.0-py3-none-any.whl")
+    pip = "umask 022; /opt/syncd/bin/pip install --no-index /root/acme_pbx-1.0-py3-none-any.whl"
+    said = machine.run("sh", "-c", pip)
     machine.run("systemctl", "enable", "--now", "syncd-sync@staff.timer")
-    machine.run("systemctl", "start", "syncd.socket")
+    machine.run("systemctl", "enable", "--now", "syncd")
+    machine.run("syncd", "sync", "staff")
+    before = machine.show("syncd", "MainPID")
     machine.write("/etc/syncd/syncd.toml.example", "# mine\n", "640", "root:syncd")
     machine.write("/etc/syncd/credentials/hq", "hunter2", "600")
 
@@ -459,8 +462,11 @@ def test_an_upgrade_keeps_configuration_plugins_and_what_runs(machine, package, 
     assert machine.run("dpkg-query", "--show", "--showformat=${Version}", "syncd").endswith("-2")
     plugins = machine.run("runuser", "-u", "syncd", "--", "syncd", "plugins", "--json")
     assert "acme_pbx" in plugins
-    running = ["syncd-sync@staff.timer", "syncd.socket"]
-    assert ["active", "active"] == machine.run("systemctl", "is-active", *running).split()
+    accounts = json.loads(machine.run("syncd", "accounts", "--json"))["accounts"]
+    assert ["ada"] == [one["attributes"]["login"] for one in accounts]
+    assert before != machine.show("syncd", "MainPID")
+    running = ["syncd-sync@staff.timer", "syncd.socket", "syncd.service"]
+    assert ["active", "active", "active"] == machine.run("systemctl", "is-active", *running).split()
     assert "# mine\n" == machine.run("cat", "/etc/syncd/syncd.toml.example")
     assert "hunter2" == machine.run("cat", "/etc/syncd/credentials/hq")
     assert "Successfully uninstalled" in machine.run("/opt/syncd/bin/pip", "uninstall", "-y", "acme-pbx")
@@ -484,6 +490,7 @@ def test_removing_keeps_what_people_made_and_purging_names_it(machine):
     configure(machine)
     machine.run("systemctl", "enable", "--now", "syncd-sync@staff.timer")
     machine.run("systemctl", "start", "syncd-sync@staff.service")
+    machine.run("systemctl", "enable", "--now", "syncd")
     machine.run("dpkg", "--remove", "syncd")
     kept = leftovers(machine)
     said = machine.run("dpkg", "--purge", "syncd")
