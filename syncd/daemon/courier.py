@@ -20,6 +20,7 @@ from ..pipeline.policy import settle_policy
 from ..pipeline.turns import Stopping
 from ..store import remotes
 from .generation import Generation
+from .memory import give_back
 from .site import Site
 
 log = get_log("syncd.daemon")
@@ -80,6 +81,8 @@ class Courier:
             while self._waits(pause):
                 with self._site.using(database) as (generation, here):
                     pause = self._safely(generation, here)
+                if pause:
+                    give_back(database)
 
     def _waits(self, seconds: float) -> bool:
         """Wait until something is asked for, or as long; False when the service ends."""

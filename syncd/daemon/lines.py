@@ -18,6 +18,7 @@ from ..pipeline.line import sync
 from ..pipeline.scheduling import Due
 from ..pipeline.turns import Stopping
 from ..store.runs import Run
+from .memory import give_back
 from .site import Site
 from .troubles import Trouble, Troubles
 
@@ -93,6 +94,7 @@ class EnterpriseLine:
                     order = self._next(here) if settled else None
                     if order is not None:
                         self._do(here, order)
+                        give_back(database)
                 if order is None:
                     self._woken.wait(_POLL if settled else _SOON)
         self._site.beats.rests(self._name)
