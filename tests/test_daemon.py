@@ -548,9 +548,12 @@ def test_a_platform_that_cannot_be_made_is_tried_again_after_a_while(tmp_path, m
     replace(world)
     time.sleep(0.5)
     assert 1 == len(tries)
+    with ExitStack() as opened, pytest.raises(Busy, match="there is no licence"):
+        House(world.site, world.courier, patience=0.1).writing("sync", "ada", opened)
     monkeypatch.setattr(Generation, "lanes", made)
     world.courier.wake()
     until(world.site.current.settled.is_set)
+    until(lambda: not world.courier.trouble)
     world.end()
 
 

@@ -41,6 +41,8 @@ class Courier:
 
     def __init__(self, site: Site) -> None:
         self.lanes: list[Lane] = []
+        self.trouble = ""
+        """Why nothing can be delivered to any platform; and if the configuration is new, nothing be read."""
         self._site = site
         self._generation: Generation | None = None
         self._equipped: Generation | None = None
@@ -107,10 +109,13 @@ class Courier:
         except Stopping:
             return _REST
         except (SyncdError, OSError) as error:
+            self.trouble = str(error)
             log.error("deliveries_failed", error=str(error))  # noqa: TRY400 - it is told in words
-        except (Exception, SystemExit):  # a plugin's must not end the service
+        except (Exception, SystemExit) as error:  # a plugin's must not end the service
+            self.trouble = str(error) or type(error).__name__
             log.exception("deliveries_failed")
         else:
+            self.trouble = ""
             self._tell(reports, None if again else asked)
             return pause
         self._tell({}, asked)

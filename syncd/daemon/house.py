@@ -78,7 +78,8 @@ class House:
             if self._site.stopping.is_set():
                 raise Stopping("the service ends; what was not begun is done after its next start")
             if monotonic() > until:
-                raise Busy("the service, which first does what its start or a reload has left to be done")
+                why = f" and cannot: {self._courier.trouble}" if self._courier.trouble else ""
+                raise Busy(f"the service, which first has to do what its start or a reload has left{why}")
 
     def reading(self, actor: str, opened: ExitStack) -> Installation:
         """Return what a verb looks at; it waits for nobody."""

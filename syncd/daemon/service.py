@@ -123,6 +123,7 @@ class Service:
             "pid": os.getpid(),
             "since": self._since.isoformat(timespec="seconds"),
             "reload_ok": self.site.refused is None,
+            "deliveries": self.courier.trouble or None,
             "working": self.site.beats.working(),
             "waiting": [name for line in list(self.lines.values()) for name in line.waiting],
             "troubles": {
@@ -188,6 +189,8 @@ class Service:
         working = self.site.beats.working()
         if self._stuck:
             return f"stuck: {', '.join(self._stuck)}"
+        if self.courier.trouble:
+            return f"nothing can be delivered: {self.courier.trouble}"
         status = ", ".join(working.values()) or f"idle; {len(self.site.current.settings.sources)} sources"
         return status if self.site.refused is None else f"{status}; {REFUSED}"
 
