@@ -99,6 +99,7 @@ class Bench:
         (state / "syncd.toml").write_text(text)
         command = [str(Path(sys.executable).with_name("syncd")), "--config", str(state / "syncd.toml")]
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(self.place.parent / "pycache")}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as it is for users: compiled once
         return measured([*command, "sync", "hq", *words], environment).seconds
 
     def search(self) -> float:
