@@ -91,9 +91,9 @@ def by_ids(database: Database, ids: Iterable[int]) -> list[Stored]:
 def standing(database: Database, run: int, *, reasons: str | None = None) -> list[int]:
     """Return the ids of what a run applied (for these reasons) and nobody has undone since, the newest first."""
     rows = database.conn.execute(
-        "SELECT id FROM operations WHERE run = ?1 AND state = 'applied' AND undone_by IS NULL"
-        " AND (?2 IS NULL OR reasons = ?2) ORDER BY id DESC",
-        (run, reasons),
+        "SELECT id FROM operations WHERE run = :run AND state = 'applied' AND undone_by IS NULL"
+        " AND (:reasons IS NULL OR reasons = :reasons) ORDER BY id DESC",
+        {"run": run, "reasons": reasons},
     )
     return [number for (number,) in rows]
 

@@ -186,8 +186,8 @@ _OPEN = f"{BEGUN} AND state <> 'reading'"
 def clean_up(database: Database, now: str, connection: int | None = None) -> list[int]:
     """Fail the runs (of a connection, if one is given) that a killed process left while reading; return their numbers."""
     rows = database.conn.execute(
-        f"SELECT id FROM runs WHERE {BEGUN} AND state = 'reading' AND (?1 IS NULL OR connection = ?1)",
-        (connection,),
+        f"SELECT id FROM runs WHERE {BEGUN} AND state = 'reading' AND (:connection IS NULL OR connection = :connection)",
+        {"connection": connection},
     ).fetchall()
     for (run,) in rows:
         fail(database, run, "the process ended while the source was being read", now)

@@ -152,10 +152,12 @@ def _done_since(staging: Staging, since: str) -> dict[str, int]:
 
     Each run knows what it has applied; what was undone of that was undone later, and so since then as well.
     """
-    conn, about = staging.conn, (staging.connection, staging.enterprise, since)
+    conn = staging.conn
+    about = {"connection": staging.connection, "enterprise": staging.enterprise, "since": since}
     done: Counter[str] = Counter()
     for (counts,) in conn.execute(
-        "SELECT counts FROM runs WHERE connection IS ? AND enterprise = ? AND ended_at >= ?", about
+        "SELECT counts FROM runs WHERE connection IS :connection AND enterprise = :enterprise AND ended_at >= :since",
+        about,
     ):
         done.update(
             {
@@ -167,8 +169,8 @@ def _done_since(staging: Staging, since: str) -> dict[str, int]:
     undone = conn.execute(
         "SELECT o.kind, COUNT(DISTINCT o.id) FROM runs u CROSS JOIN operations i ON i.run = u.id"
         " CROSS JOIN operations o ON o.id = i.undoes CROSS JOIN runs r ON r.id = o.run"
-        " WHERE u.undoes IS NOT NULL AND u.ended_at >= ?3 AND o.state = 'applied' AND o.undone_by IS NOT NULL"
-        " AND r.connection IS ?1 AND r.enterprise = ?2 AND r.ended_at >= ?3 GROUP BY o.kind",
+        " WHERE u.undoes IS NOT NULL AND u.ended_at >= :since AND o.state = 'applied' AND o.undone_by IS NOT NULL"
+        " AND r.connection IS :connection AND r.enterprise = :enterprise AND r.ended_at >= :since GROUP BY o.kind",
         about,
     )
     done.subtract(dict(undone.fetchall()))
