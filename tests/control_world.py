@@ -25,6 +25,7 @@ from syncd.control.service import Service
 from syncd.errors import Busy
 from syncd.pipeline.installation import Installation, resolver
 from syncd.pipeline.opening import plugins_for, settings_for
+from syncd.places import DATABASE
 from syncd.store.database import open_database, open_reading
 
 
@@ -51,7 +52,7 @@ class House:
         return self._installation(open_reading, actor, opened)
 
     def _installation(self, opening: Callable[..., Any], actor: str, opened: ExitStack) -> Installation:
-        database = opening(self.settings.state_directory / session.DATABASE)
+        database = opening(self.settings.state_directory / DATABASE)
         opened.callback(database.close)
         return Installation(
             settings=self.settings,

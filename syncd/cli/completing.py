@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -71,10 +70,10 @@ def _document(ctx: click.Context) -> Document:
 
 
 def _column(ctx: click.Context, query: str) -> list[str]:
+    from ..places import DATABASE, state_directory_of
     from ..store.database import open_reading
-    from .session import DATABASE
 
     told = ctx.find_root().params.get("state_directory") or _document(ctx).tree.get("state_directory")
-    folder = Path(told or os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or "/var/lib/syncd")
+    folder = state_directory_of(told or None, os.environ)
     with closing(open_reading(folder / DATABASE)) as database:
         return [str(value) for (value,) in database.conn.execute(query)]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..control.client import call, connect
 from ..control.verbs import verb_of
 from ..errors import Unavailable
-from ..places import SOCKET, STATE_DIRECTORY, socket_of
+from ..places import SOCKET, socket_of, state_directory_of
 from .asking import DECLINED, agrees
 from .options import HELP
 from .output import say
@@ -88,8 +88,7 @@ def _configured(files: tuple[Path, ...]) -> Path | None:
     written, place = (document.tree.get(key) for key in ("socket", "state_directory"))
     if isinstance(written, str):
         return Path(written)
-    systemds = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    return socket_of(Path(place if isinstance(place, str) else systemds or STATE_DIRECTORY))
+    return socket_of(state_directory_of(place, os.environ))
 
 
 def _relayed(options: Mapping[str, Any], connection: socket.socket, arguments: Sequence[str]) -> int:

@@ -16,16 +16,13 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from ..errors import SyncdError
-from ..places import socket_of
+from ..places import DATABASE, socket_of
 
 if TYPE_CHECKING:
     from ..config import Settings
     from ..pipeline.installation import Installation
     from ..plugins import Plugins
     from ..store.database import Database
-
-DATABASE = "syncd.db"
-"""Name of the database within the state directory."""
 
 
 def now() -> datetime:

@@ -14,7 +14,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from ..model import RESERVED, VOCABULARY, Attribute, Role, Sealed, Template, Value, Vocabulary
-from ..places import LONGEST_SOCKET, socket_of
+from ..places import LONGEST_SOCKET, socket_of, systemds_directory
 from .catalog import Catalog
 from .checking import checked
 from .document import Document
@@ -88,7 +88,7 @@ def _judge_key(draft: Draft, reference: str | None) -> None:
 
 def _state_directory(draft: Draft, top: TopTable) -> Path:
     place, path = Path(top.state_directory), ("state_directory",)
-    told = draft.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    told = systemds_directory(draft.environ)
     if "state_directory" not in draft.document.tree and told:
         place = Path(told)
         draft.document.origins[path] = Origin("environment STATE_DIRECTORY")

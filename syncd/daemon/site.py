@@ -11,11 +11,10 @@ from pathlib import Path
 
 from ..pipeline.installation import Installation
 from ..pipeline.turns import Turns
+from ..places import DATABASE
 from ..store.database import Database, open_database
 from .beats import Beats
 from .generation import Generation
-
-DATABASE = "syncd.db"
 
 ACTOR = "daemon"
 """Who is asking for what is done by itself, as the journal records it."""
