@@ -6,8 +6,11 @@ the table below and imports nothing but click.
 
 from __future__ import annotations
 
+import atexit
 import gc
+import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -171,4 +174,22 @@ def main() -> None:
     """Run ``syncd``: the entry point of the console script."""
     # Starting makes thousands of objects that stay; looking for garbage among them costs a tenth of it.
     gc.disable()
-    root.main(prog_name=PROGRAM)
+    # What is installed beside syncd has no say in how its configuration is read: that is for listed plugins.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    try:
+        root.main(prog_name=PROGRAM)
+    except SystemExit as end:
+        _leave(end)
+        raise
+
+
+def _leave(end: SystemExit) -> None:
+    """End the process at once: to take every object apart first costs more than a small synchronization.
+
+    Not where something still runs, or there is something to be told.
+    """
+    if isinstance(end.code, int) and threading.active_count() == 1:
+        atexit._run_exitfuncs()  # noqa: SLF001 - what the interpreter itself would call
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+        os._exit(end.code)
