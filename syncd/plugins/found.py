@@ -42,15 +42,16 @@ class Installed(NamedTuple):
         return hashlib.sha256(record.encode()).hexdigest() if record else ""
 
 
-def find() -> tuple[list[Installed], list[str]]:
+def find(*, shipped: bool = False) -> tuple[list[Installed], list[str]]:
     """Return the installed plugins, by name, and what could not be read of other distributions.
 
-    A distribution that is found twice counts as found first, as it would be imported.
+    ``shipped``: only those that came with syncd, without a look at what else is installed. A distribution
+    that is found twice counts as found first, as it would be imported.
     """
     found: dict[tuple[str, str], Installed] = {}
     seen: dict[str, Distribution] = {}
     unreadable = []
-    for distribution in distributions():
+    for distribution in distributions(name=OWN) if shipped else distributions():
         try:
             entries = distribution.entry_points.select(group=GROUP)
             if not entries:

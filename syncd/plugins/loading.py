@@ -77,11 +77,15 @@ class Plugins(NamedTuple):
     """Shipped plugin -> which library it lacks, and how to get it."""
 
     warnings: tuple[str, ...]
-    rows: tuple[Row, ...]
+    tried: dict[Installed, tuple[str, tuple[str, ...], str]]
+    """Plugin -> state, what it provides, and the cause, as in a ``Row``."""
 
     def table(self) -> tuple[Row, ...]:
         """Return a row for each installed plugin, and for each that was asked for and is not there."""
-        return self.rows
+        return tuple(
+            Row(*one[:3], *self.tried.get(one, ("installed", _expected(one), "")), one.digest)
+            for one in dict.fromkeys([*self.tried, *find()[0]])
+        )
 
     def unknown_type(self, kind: str, word: str) -> str:
         """Return why no ``kind`` ("source", "platform" or "observer") has the type ``word``, and what to do."""
@@ -96,8 +100,9 @@ class Plugins(NamedTuple):
             return f"the {kind} type {word!r} needs {home}: {self.unavailable[home]}"
         text = f"there is no {kind} type {word!r}{closest(word, {*known, *HOMES} - {word})}"
         hints = [f"{name}: {cure}" for name, cure in self.unavailable.items()]
-        hints += [row.cause for row in self.rows if row.state == "failed"]
-        unlisted = [row.name for row in self.rows if row.state == "installed" and row.distribution != OWN]
+        rows = self.table()
+        hints += [row.cause for row in rows if row.state == "failed"]
+        unlisted = [row.name for row in rows if row.state == "installed" and row.distribution != OWN]
         if unlisted:
             hints.append(f"installed, but not listed in `plugins`: {', '.join(unlisted)}")
         return "; ".join([text, *hints])
@@ -113,7 +118,8 @@ def load(
     Never raises for a plugin. ``report`` is what ``Hooks.report`` is to be. What a plugin prints while
     it loads goes to the standard error stream.
     """
-    loading = _Loading(*find())
+    listed = dict.fromkeys(third_party)
+    loading = _Loading(*find(shipped=not listed))
     wanted = set(types)
     with contextlib.redirect_stdout(sys.stderr):
         loading.take_builtin()
@@ -121,7 +127,7 @@ def load(
         for installed in loading.shipped():
             if installed.name in homes:
                 loading.take(installed)
-        for name in dict.fromkeys(third_party):
+        for name in listed:
             loading.take_listed(name)
         for installed in loading.shipped():
             if not loading.unsettled(wanted):
@@ -131,7 +137,7 @@ def load(
     return loading.result(report)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Loading:
     """What has been loaded so far, and what became of every plugin that was tried."""
 
@@ -261,7 +267,14 @@ class _Loading:
             failures=tuple(self.failures),
             unavailable=self.unavailable,
             warnings=tuple(self.warnings),
-            rows=tuple(self._row(installed) for installed in self._known()),
+            tried={
+                installed: (
+                    state,
+                    self._provided(installed) if state == "loaded" else _expected(installed),
+                    cause,
+                )
+                for installed, (state, cause) in self.rows.items()
+            },
         )
 
     def _all(self, kind: str) -> dict[str, Any]:
@@ -269,28 +282,17 @@ class _Loading:
             word: thing for offer in self.offers.values() for (of, word), thing in offer.items() if of == kind
         }
 
-    def _known(self) -> list[Installed]:
-        return [*self.rows, *(installed for installed in self.installed if installed not in self.rows)]
-
-    def _row(self, installed: Installed) -> Row:
-        state, cause = self.rows.get(installed, ("installed", ""))
-        if state == "loaded":
-            provides = tuple(f"{kind} {word}" for kind, word in self.offers[installed.name])
-        else:
-            words = sorted(word for word, home in HOMES.items() if home == installed.name)
-            provides = tuple(words) if installed.shipped else ()
-        return Row(
-            installed.name,
-            installed.distribution,
-            installed.version,
-            state,
-            provides,
-            cause,
-            installed.digest,
-        )
+    def _provided(self, installed: Installed) -> tuple[str, ...]:
+        return tuple(f"{kind} {word}" for kind, word in self.offers[installed.name])
 
 
 _CONNECTORS = frozenset({"source", "platform", "observer"})
+
+
+def _expected(installed: Installed) -> tuple[str, ...]:
+    """Return the types that a plugin which is not loaded will register, as far as that is known."""
+    words = sorted(word for word, home in HOMES.items() if home == installed.name)
+    return tuple(words) if installed.shipped else ()
 
 
 def _own_part(module: str | None, plugin: str) -> bool:
