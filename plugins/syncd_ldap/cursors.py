@@ -16,6 +16,10 @@ Increment: TypeAlias = Generator[Entry | Present | Removed | Problem, None, tupl
 """What has changed, and in the end: where to go on, and whether this vouches for the whole."""
 
 
+CONTROLS = {"sync": "1.3.6.1.4.1.4203.1.9.1.1", "dirsync": "1.2.840.113556.1.4.841"}
+"""The control of a strategy that has one of its own: Sync Request (RFC 4533, 2.2), and Microsoft's DirSync."""
+
+
 class Strategy(Protocol):
     """One way of finding changes. ``server`` is whose word its marks are."""
 

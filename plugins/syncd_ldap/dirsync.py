@@ -14,13 +14,13 @@ from syncd import ConnectorError, CursorExpired, Removed, Unavailable
 
 from . import domain, sweeping, witnesses
 from .adapter import Session
-from .cursors import Increment, Mark
+from .cursors import CONTROLS, Increment, Mark
 from .entries import Shape, guid
 from .failures import failure
 from .paging import Reading
 from .wire import Result, children, control, element, integer
 
-CONTROL = "1.2.840.113556.1.4.841"
+CONTROL = CONTROLS["dirsync"]
 RIGHT = 'the bind identity needs the right "Replicating Directory Changes" on the domain'
 PORTION = 1024 * 1024
 """How much the server may send at once, bytes; it is free to send more."""

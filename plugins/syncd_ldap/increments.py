@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from syncd import CursorExpired
 
 from . import witnesses
 from .adapter import Session
 from .catalogue import is_catalogue
-from .cursors import Strategy
-from .dirsync import CONTROL, DirSync
+from .cursors import CONTROLS, Strategy
 from .entries import Shape
 from .paging import Reading
-from .syncrepl import REQUEST, SyncRepl
-from .timestamps import Timestamps
-from .updates import UpdateNumbers
 
-Make = Callable[[Session, Reading, Shape], Strategy]
-
-STRATEGIES: Mapping[str, Make] = {
-    "sync": SyncRepl,
-    "usn": UpdateNumbers,
-    "dirsync": DirSync,
-    "timestamps": Timestamps,
-}
+STRATEGIES = ("sync", "usn", "dirsync", "timestamps")
 ANCHORS = {"sync": "entryUUID", "usn": "objectGUID", "dirsync": "objectGUID"}
 """The anchor by which a strategy learns who is gone."""
 OF_DOMAINS = frozenset({"usn", "dirsync"})
@@ -39,7 +26,7 @@ def make(name: str, session: Session, reading: Reading, shape: Shape) -> Strateg
     reason = _unfit(name, session, reading, shape)
     if reason is not None:
         raise CursorExpired(reason)
-    return STRATEGIES[name](session, reading, shape)
+    return _strategy(name, session, reading, shape)
 
 
 def choose(session: Session, reading: Reading, shape: Shape) -> tuple[Strategy | None, str]:
@@ -55,7 +42,7 @@ def choose(session: Session, reading: Reading, shape: Shape) -> tuple[Strategy |
     for name in dict.fromkeys((best, "timestamps")) if configured == "auto" else (configured,):
         reason = _unfit(name, session, reading, shape)
         if reason is None:
-            strategy = STRATEGIES[name](session, reading, shape)
+            strategy = _strategy(name, session, reading, shape)
             reason = strategy.unusable()
             if reason is None:
                 return strategy, "; ".join((session.root.label, *reasons))
@@ -63,16 +50,35 @@ def choose(session: Session, reading: Reading, shape: Shape) -> tuple[Strategy |
     return None, "; ".join(reasons)
 
 
+def _strategy(name: str, session: Session, reading: Reading, shape: Shape) -> Strategy:
+    """Return it; a server needs one of them, and the modules of the others are not loaded."""
+    if name == "sync":
+        from .syncrepl import SyncRepl
+
+        return SyncRepl(session, reading, shape)
+    if name == "usn":
+        from .updates import UpdateNumbers
+
+        return UpdateNumbers(session, reading, shape)
+    if name == "dirsync":
+        from .dirsync import DirSync
+
+        return DirSync(session, reading, shape)
+    from .timestamps import Timestamps
+
+    return Timestamps(session, reading, shape)
+
+
 def _unfit(name: str, session: Session, reading: Reading, shape: Shape) -> str | None:
     """Return why what is asked for, or whom, rules a strategy out."""
     anchor = ANCHORS.get(name)
     if anchor is not None and shape.anchor.lower() != anchor.lower():
         return f"whoever is removed is told by {anchor}, and the anchor is {shape.anchor}"
-    if name == "sync" and REQUEST.decode() not in session.root.controls:
+    if name == "sync" and CONTROLS[name] not in session.root.controls:
         return "the server does not offer content synchronization (RFC 4533)"
     if name == "sync" and reading.options.groups and reading.options.groups.only:
         return "it tells of everybody, also of those who are in none of groups.only"
-    if name == "dirsync" and CONTROL not in session.root.controls:
+    if name == "dirsync" and CONTROLS[name] not in session.root.controls:
         return "the server does not offer DirSync, which Active Directory has"
     if name in OF_DOMAINS and is_catalogue(session):
         return "a global catalogue shows changes of its own domain only"

@@ -14,13 +14,13 @@ from syncd import ConnectorError, CursorExpired, Present, Removed, Unavailable
 
 from . import witnesses
 from .adapter import Session
-from .cursors import Increment, Mark
+from .cursors import CONTROLS, Increment, Mark
 from .entries import Shape
 from .failures import failure
 from .paging import Reading
 from .wire import DONE, ENTRY, INTERMEDIATE, Malformed, children, control, controls_of, element, result
 
-REQUEST = b"1.3.6.1.4.1.4203.1.9.1.1"
+REQUEST = CONTROLS["sync"].encode()
 STATE = b"1.3.6.1.4.1.4203.1.9.1.2"
 FINISHED = b"1.3.6.1.4.1.4203.1.9.1.3"
 INFORMATION = b"1.3.6.1.4.1.4203.1.9.1.4"
