@@ -230,7 +230,7 @@ def written_number(text: str) -> WrittenNumber | None:
     if len(text) > 64:
         return None
     visible = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
-    match = _WRITTEN.fullmatch(visible)
+    match = re.fullmatch(_WRITTEN, visible, re.IGNORECASE)
     if match is None:
         return None
     dialled = match["number"]
@@ -244,10 +244,9 @@ def written_number(text: str) -> WrittenNumber | None:
     return WrittenNumber(digits, tuple(dict.fromkeys(international)), _digits(match["extra"] or ""))
 
 
-_WRITTEN = re.compile(
+_WRITTEN = (
     r"\s*(?:tel:)?\s*(?P<number>\(?\s*\+?[\d\s().\-\u2010\u2012-\u2015\u2212/]+?)"
-    r"(?:(?:;ext=|extension|ext\.?|x|#)\s*(?P<extra>\d{1,15})\s*)?",
-    re.IGNORECASE,
+    r"(?:(?:;ext=|extension|ext\.?|x|#)\s*(?P<extra>\d{1,15})\s*)?"
 )
 
 

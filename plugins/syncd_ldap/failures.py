@@ -144,16 +144,16 @@ _LOGON = {
 """What Active Directory means by ``data 52e`` in the text of an invalidCredentials (a vendor's rule)."""
 
 _ATTRIBUTE = (
-    re.compile(r"\bAtt [0-9a-f]+ \(([\w-]+)\)"),  # Active Directory: Att 9004e (sn):len 140
-    re.compile(r"SINGLE-VALUE attribute ([\w-]+)"),  # Samba
-    re.compile(r"(?:requires|naming) attribute '([^']+)'"),  # OpenLDAP, objectClassViolation, namingViolation
-    re.compile(r"[Aa]ttribute ['\"]([^'\"]+)['\"]"),  # OpenLDAP, 389: attribute "x" not allowed
-    re.compile(r"^([A-Za-z][\w-]*(?:;[\w-]+)*): "),  # OpenLDAP: mail: value #0 invalid per syntax
+    r"\bAtt [0-9a-f]+ \(([\w-]+)\)",  # Active Directory: Att 9004e (sn):len 140
+    r"SINGLE-VALUE attribute ([\w-]+)",  # Samba
+    r"(?:requires|naming) attribute '([^']+)'",  # OpenLDAP, objectClassViolation, namingViolation
+    r"[Aa]ttribute ['\"]([^'\"]+)['\"]",  # OpenLDAP, 389: attribute "x" not allowed
+    r"^([A-Za-z][\w-]*(?:;[\w-]+)*): ",  # OpenLDAP: mail: value #0 invalid per syntax
 )
 """Where a diagnostic message names the attribute that it is about (vendors' habits)."""
 
-_NO_BIND = re.compile(r"\bbind\b|authentication")
-_READ_ONLY = re.compile(r"shadow context|operation restricted|read-?only", re.IGNORECASE)
+_NO_BIND = r"\bbind\b|authentication"
+_READ_ONLY = r"(?i:shadow context|operation restricted|read-?only)"
 _NO_PASSWORD = "0000052D"  # noqa: S105 - the number of Active Directory's rule on passwords
 
 
@@ -161,7 +161,7 @@ def failure(code: int, message: str, where: str) -> ConnectorError:
     """Return the error for a read that is no success; ``where`` names the server and what was asked."""
     meaning = MEANINGS.get(code, _UNKNOWN)
     kind, cure = meaning.reading, meaning.read_cure
-    if code == 1 and _NO_BIND.search(message):
+    if code == 1 and re.search(_NO_BIND, message):
         # So Active Directory answers a search by nobody (a vendor's rule).
         kind, cure = MEANINGS[48].reading, MEANINGS[48].read_cure
     logon = re.search(r"\bdata ([0-9a-f]{3})\b", message) if code == 49 else None
@@ -174,9 +174,9 @@ def refusal(code: int, message: str, where: str) -> ConnectorError:
     """Return the error for a write that is no success; it names the attribute if the server does."""
     meaning = MEANINGS.get(code, _UNKNOWN)
     kind, cure = meaning.writing, meaning.write_cure
-    if code == 1 and _NO_BIND.search(message):
+    if code == 1 and re.search(_NO_BIND, message):
         kind, cure = MEANINGS[48].writing, MEANINGS[48].write_cure
-    elif code == 53 and _READ_ONLY.search(message):
+    elif code == 53 and re.search(_READ_ONLY, message):
         kind, cure = Denied, WRITABLE
     elif code == 53 and _NO_PASSWORD in message:
         cure = "Active Directory enables no account without a password: set one there, then retry"
@@ -188,7 +188,7 @@ def refusal(code: int, message: str, where: str) -> ConnectorError:
 
 def attribute_in(message: str) -> str | None:
     """Return the attribute that a diagnostic message is about, if it names one."""
-    found = (pattern.search(message) for pattern in _ATTRIBUTE)
+    found = (re.search(pattern, message) for pattern in _ATTRIBUTE)
     return next((match[1] for match in found if match), None)
 
 

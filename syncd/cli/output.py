@@ -22,13 +22,13 @@ import click
 from ..logs import redact
 
 _FIRST_ROWS = 1000
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 _WRAPPED = frozenset({"who", "name", "email", "reason", "message", "why", "offers", "entry"})
 """Columns that a narrow terminal breaks into lines; the others stay whole."""
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Screen:
     """What one who is not at this process's own terminal has in front of them.
 
@@ -87,7 +87,7 @@ def shown(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return ", ".join(map(shown, value)) or "-"
-    return _CONTROL.sub(lambda found: _escaped(found[0]), str(value))
+    return re.sub(_CONTROL, lambda found: _escaped(found[0]), str(value))
 
 
 def _escaped(character: str) -> str:

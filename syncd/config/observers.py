@@ -18,7 +18,7 @@ OBSERVER_KEYS = frozenset(ObserverTable.model_fields)
 TEXTFILE = "syncd.prom"
 """What the metrics' file is called, where only its folder is known."""
 
-_ADDRESS = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<four>[^\[\]:]+)):(?P<port>[0-9]{1,5})")
+_ADDRESS = r"(?:\[(?P<six>[^\[\]]+)\]|(?P<four>[^\[\]:]+)):(?P<port>[0-9]{1,5})"
 
 
 def compile_observers(draft: Draft) -> dict[str, ObserverSettings]:
@@ -59,7 +59,7 @@ def _listen(draft: Draft, written: str | None) -> tuple[str, int] | None:
     """Read an address of this machine: whoever can reach the port reads the numbers, and nothing asks who that is."""
     if written is None or written == "off":
         return None
-    path, match = ("metrics", "listen"), _ADDRESS.fullmatch(written)
+    path, match = ("metrics", "listen"), re.fullmatch(_ADDRESS, written)
     if match is None or not 1 <= int(match["port"]) <= 65535:
         draft.objection(path, f'{written!r} must be an address and a port, such as "127.0.0.1:9464"')
         return None

@@ -11,7 +11,7 @@ from .values import Value
 RECIPES = ("password", "digits")
 """The kinds of secret that can be made."""
 
-_TEXT = re.compile(rf"sealed:(\w+):([1-9][0-9]{{0,8}}):({'|'.join(RECIPES)}):([1-9][0-9]{{0,2}})")
+_TEXT = rf"sealed:(\w+):([1-9][0-9]{{0,8}}):({'|'.join(RECIPES)}):([1-9][0-9]{{0,2}})"
 
 
 class Sealed(NamedTuple):
@@ -36,7 +36,7 @@ class Sealed(NamedTuple):
 
 def sealed_of(value: object) -> Sealed | None:
     """Return the secret that a value speaks of; None for every other value."""
-    found = _TEXT.fullmatch(value) if isinstance(value, str) else None
+    found = re.fullmatch(_TEXT, value) if isinstance(value, str) else None
     return None if found is None else Sealed(found[1], int(found[2]), found[3], int(found[4]))
 
 

@@ -84,16 +84,16 @@ def e_mail(value: str) -> str | None:
         return "is not an e-mail address: it needs exactly one @"
     if len(local) > 64 or len(value) > 254:
         return "is not an e-mail address: at most 64 characters may stand before the @, and 254 in all"
-    if not _LOCAL.fullmatch(local):
+    if not re.fullmatch(_LOCAL, local):
         return "is not an e-mail address: what stands before the @ is not allowed (RFC 5321, Dot-string)"
-    if not _DOMAIN.fullmatch(domain):
+    if not re.fullmatch(_DOMAIN, domain):
         return "is not an e-mail address: what stands behind the @ is not the full name of a domain"
     return None
 
 
-_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
+_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})+"
 
 
 def plain_text(value: str) -> str | None:
@@ -107,7 +107,7 @@ def plain_text(value: str) -> str | None:
     if value.isascii() and value.isprintable():
         return None
     for offset, character in enumerate(value):
-        if unicodedata.category(character) in _INVISIBLE or _IGNORABLE.match(character):
+        if unicodedata.category(character) in _INVISIBLE or re.match(_IGNORABLE, character):
             return f"has the invisible character {_named(character)} at offset {offset}"
     for part in unicodedata.normalize("NFKC", value).split("@"):
         scripts = frozenset(filter(None, map(_script, part)))
@@ -118,9 +118,7 @@ def plain_text(value: str) -> str | None:
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
-_IGNORABLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
-)
+_IGNORABLE = "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 """What is invisible by Unicode's Default_Ignorable_Code_Point rather than by its category, and the blank
 of Braille."""
 
