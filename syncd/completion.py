@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .model import Completed, Correlated, Fault, Layer, Record, Role, Standing, Value, fold_layers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Completion:
     """What one connection's records are completed with.
 

@@ -72,7 +72,7 @@ class Effect:
     limits: Limits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Summary:
     """What the guards look at: the counts of a plan and what is known of its source.
 

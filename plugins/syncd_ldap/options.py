@@ -1,11 +1,9 @@
 """What ``[source.NAME]`` may say when its type is ``ldap``, and how servers are reached; checked offline."""
 
-from __future__ import annotations
-
 import re
 from itertools import permutations
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -92,7 +90,7 @@ class Bind(BaseModel):
         return word
 
     @model_validator(mode="after")
-    def _whole(self) -> Bind:
+    def _whole(self) -> Self:
         missing = [name for name in ("dn", "password") if not getattr(self, name)]
         if self.mechanism == "simple" and missing:
             raise ValueError(f"{' and '.join(missing)} missing: a simple bind needs a name and a password")
@@ -131,7 +129,7 @@ class ServerOptions(BaseModel):
     read_timeout: int = Field(default=60, ge=1, description="seconds without a word before giving up")
 
     @model_validator(mode="after")
-    def _protected(self) -> ServerOptions:
+    def _protected(self) -> Self:
         plain = [url for url in self.url if urlsplit(url).scheme == "ldap"]
         if plain and self.tls is None:
             raise ValueError(f'{plain[0]} is not protected: write ldaps://, or set tls = "starttls"')

@@ -1,9 +1,7 @@
 """What ``[platform.NAME]`` may say when its type is ``ldap``; checked without touching the network."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -72,7 +70,7 @@ class Disable(Strict):
     delete: bool = Field(default=False, description="a disabled account has no entry")
 
     @model_validator(mode="after")
-    def _one_way(self) -> Disable:
+    def _one_way(self) -> Self:
         if [self.attribute is not None, self.base is not None, self.delete].count(True) != 1:
             raise ValueError("takes an attribute, or a base, or delete = true: one of the three")
         if self.attribute and (self.value is None) is (self.bit is None):
@@ -178,7 +176,7 @@ class PlatformOptions(ServerOptions):
         return attributes
 
     @model_validator(mode="after")
-    def _together(self) -> PlatformOptions:
+    def _together(self) -> Self:
         spelled = {name.lower(): name for name in self.attributes}
         self.key = self.key or [self.rdn]
         for name in (self.rdn, *self.key):

@@ -58,7 +58,7 @@ class House(Protocol):
         """Return what a verb looks at until ``opened`` is closed; waits for nobody."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Guest:
     """Somebody for whom the service carries out a command; ``wanted`` says whether they still wait for it."""
 

@@ -18,7 +18,7 @@ TestFactory: TypeAlias = Callable[[str | None], Test]
 """From the text behind the colon (or None) to the test; raises ValueError with a cure."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Catalog:
     """Every word that a plugin registered, and what it stands for."""
 

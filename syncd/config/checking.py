@@ -117,7 +117,7 @@ def _faults(
     return {}
 
 
-def _message(details: ErrorDetails, path: KeyPath, known: Iterable[str]) -> str:
+def _message(details: ErrorDetails, path: KeyPath, known: list[str]) -> str:
     kind = details["type"]
     if kind == "extra_forbidden":
         return f"unknown key{suggestion(str(path[-1]), known)}"

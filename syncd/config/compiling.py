@@ -37,7 +37,7 @@ _CODES = {"login_code": 4, "pin": 1}
 _ENTERPRISE = re.compile(r"[A-Za-z0-9-]{4,32}")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Draft:
     """What the tables are compiled from, and what has been compiled so far."""
 

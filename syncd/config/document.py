@@ -23,7 +23,7 @@ class Problem(NamedTuple):
         return f"{self.origin}{column}: {self.message}"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Document:
     """``tree`` is what all files and the environment say together; ``origins`` has every key of it.
 

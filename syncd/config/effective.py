@@ -30,7 +30,7 @@ class Leaf(NamedTuple):
     secret: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Effective:
     """The effective values so far; ``lent`` has the origin of values that a preset gave."""
 

@@ -3,8 +3,6 @@
 What one table says of another (a role of its template) is for ``compiling`` to judge.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeAlias

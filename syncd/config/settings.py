@@ -28,7 +28,7 @@ class Origin(NamedTuple):
         return self.file if self.line is None else f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class SourceSettings:
     """One configured source. ``options`` is an instance of its plugin's ``Options``."""
 
@@ -89,7 +89,7 @@ class EnterpriseSettings(NamedTuple):
     """(attribute, shell pattern) pairs, such as ("login", "svc-*")."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Settings:
     """The whole configuration."""
 

@@ -6,7 +6,7 @@ Every parser raises ValueError with what was wrong and what is right.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 
 from ..model import RECIPES, Numbers
@@ -117,8 +117,10 @@ def listed(words: Iterable[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
+def nearest(word: str, known: Collection[str]) -> str | None:
     """Return the known word that ``word`` is, or was probably meant to be."""
+    if word in known:
+        return word
     from difflib import get_close_matches
 
     folded = {name.casefold(): name for name in known}
@@ -126,7 +128,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return folded[near[0]] if near else None
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
+def suggestion(word: str, known: Collection[str]) -> str:
     """Return ``; did you mean 'X'?`` for the known word that is nearest, or nothing."""
     near = nearest(word, known)
     return f"; did you mean {near!r}?" if near is not None else ""

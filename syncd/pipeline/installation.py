@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..plugins import Plugins
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Installation:
     """What every verb works on. ``clock`` returns an aware time; nothing else asks for the time.
 
@@ -62,7 +62,7 @@ class Installation:
         return stamp(self.clock())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Line:
     """Everything that shapes the runs of one connection."""
 

@@ -28,7 +28,7 @@ class Stopping(SyncdError):
     exit_code = 75
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Holder:
     thread: int
     what: str
