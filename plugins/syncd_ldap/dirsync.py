@@ -54,18 +54,13 @@ class Told(NamedTuple):
         return NAMED in self.attributes and BORN not in self.attributes and not self.deleted
 
 
-class DirSync:
+class DirSync(domain.InDomain):
     """Finds changes by what is replicated; removals are told."""
 
     name = "dirsync"
 
     def __init__(self, session: Session, reading: Reading, shape: Shape) -> None:
-        self.session = session
-        self.reading = reading
-        self.shape = shape
-        self.asked = domain.asked(reading, shape)
-        self.contexts = witnesses.contexts_of(reading.options.base, session.root.contexts)
-        self.memberships = witnesses.uses_memberships(reading.options.filter, shape.requested)
+        super().__init__(session, reading, shape)
         found = [domain.guid_of(session, context) for context in self.contexts]
         self.server = " ".join(guid(one) for one in found if one)
         self._first: Mark | None = None
@@ -99,7 +94,7 @@ class DirSync:
             fresh[context] = b64encode(cookie).decode()
         changed = dict.fromkeys(one.raw for one in found if not one.deleted)
         renamed = [one.name for one in found if one.renamed]
-        changed |= dict.fromkeys(domain.pointing(self.reading, self.contexts, self.asked, renamed))
+        changed |= dict.fromkeys(self.pointing(renamed))
         yield from sweeping.again(self.reading, self.shape, "objectGUID", list(changed))
         yield from (Removed(guid(one.raw)) for one in found if one.deleted)
         return fresh, False
@@ -110,7 +105,7 @@ class DirSync:
             return "the domain does not show its objectGUID"
         try:
             self.mark()
-            return domain.untraced(self.reading, self.asked - domain.OF_ITS_OWN)
+            return self.untraced()
         except (CursorExpired, ConnectorError) as error:
             return str(error)
 

@@ -30,36 +30,39 @@ NUMBERED = frozenset({"whenchanged", "modifytimestamp", "usnchanged"})
 """What is untraced by the schema, and changes with every write."""
 
 
-def asked(reading: Reading, shape: Shape) -> set[str]:
-    """Return the attributes that decide who is read, and what of them, but memberships; in lower case."""
-    names = {name.lower() for name in (*shape.requested, *attributes_in(reading.filter))}
-    return names - witnesses.MEMBERSHIPS
+class InDomain:
+    """A way of finding changes in the domains that the bases lie in.
 
-
-def untraced(reading: Reading, names: set[str]) -> str | None:
-    """Return why changes of these attributes (in lower case) cannot be found, None if they can."""
-    found = schema.such(reading.session, UNTRACED, names)
-    if not found:
-        return None
-    return f"a change of {', '.join(sorted(found))} leaves no trace in the directory"
-
-
-def pointing(
-    reading: Reading, contexts: Iterable[str], attributes: set[str], names: Iterable[str]
-) -> Iterator[bytes]:
-    """Yield the objectGUIDs of those who name one of ``names`` in an attribute, such as a superior.
-
-    ``attributes`` are those to look into if the schema says that they hold names.
+    ``asked`` are the attributes that decide who is read, and what of them, but memberships; in lower case.
     """
-    named = [escape_filter(name) for name in names]
-    links = schema.such(reading.session, NAMING, attributes - OF_ITS_OWN) if named else None
-    for at in range(0, len(named) if links else 0, BATCH):
-        batch = named[at : at + BATCH]
-        text = "".join(f"({link}={name})" for link in sorted(links or ()) for name in batch)
-        for context in contexts:
-            for page in reading.search(context, f"(|{text})", "subtree", ["objectGUID"]):
-                for _, values in map(witnesses.shown, page.entries):
-                    yield from values.get("objectguid", ())
+
+    def __init__(self, session: Session, reading: Reading, shape: Shape) -> None:
+        self.session = session
+        self.reading = reading
+        self.shape = shape
+        names = {name.lower() for name in (*shape.requested, *attributes_in(reading.filter))}
+        self.asked = names - witnesses.MEMBERSHIPS
+        self.contexts = witnesses.contexts_of(reading.options.base, session.root.contexts)
+        self.memberships = witnesses.uses_memberships(reading.options.filter, shape.requested)
+
+    def untraced(self, known: frozenset[str] = frozenset()) -> str | None:
+        """Return why changes of what is asked for cannot be found, None if they can; ``known`` are found anyhow."""
+        found = schema.such(self.session, UNTRACED, self.asked - OF_ITS_OWN - known)
+        if not found:
+            return None
+        return f"a change of {', '.join(sorted(found))} leaves no trace in the directory"
+
+    def pointing(self, names: Iterable[str]) -> Iterator[bytes]:
+        """Yield the objectGUIDs of those who name one of ``names`` in an attribute, such as a superior."""
+        named = [escape_filter(name) for name in names]
+        links = schema.such(self.session, NAMING, self.asked - OF_ITS_OWN) if named else None
+        for at in range(0, len(named) if links else 0, BATCH):
+            batch = named[at : at + BATCH]
+            text = "".join(f"({link}={name})" for link in sorted(links or ()) for name in batch)
+            for context in self.contexts:
+                for page in self.reading.search(context, f"(|{text})", "subtree", ["objectGUID"]):
+                    for _, values in map(witnesses.shown, page.entries):
+                        yield from values.get("objectguid", ())
 
 
 def guid_of(session: Session, name: str) -> bytes | None:

@@ -43,18 +43,13 @@ class Changed(NamedTuple):
         return b"computer" in self.classes
 
 
-class UpdateNumbers:
+class UpdateNumbers(domain.InDomain):
     """Finds changes by uSNChanged; removals are proven by tombstones, or by a list of all who are there."""
 
     name = "usn"
 
     def __init__(self, session: Session, reading: Reading, shape: Shape) -> None:
-        self.session = session
-        self.reading = reading
-        self.shape = shape
-        self.asked = domain.asked(reading, shape)
-        self.contexts = witnesses.contexts_of(reading.options.base, session.root.contexts)
-        self.memberships = witnesses.uses_memberships(reading.options.filter, shape.requested)
+        super().__init__(session, reading, shape)
         self.server = self._invocation()
         # Recycled entries have lost their values; both are shown by the newer control, where there is one.
         oid = SHOW_RECYCLED if SHOW_RECYCLED in session.root.controls else SHOW_DELETED
@@ -82,7 +77,7 @@ class UpdateNumbers:
             self._refuse_witness(one, since)
         changed = dict.fromkeys(one.raw for one in found if not one.deleted)
         renamed = [one.name for one in found if one.created <= since and not one.deleted and not one.machine]
-        changed |= dict.fromkeys(domain.pointing(self.reading, self.contexts, self.asked, renamed))
+        changed |= dict.fromkeys(self.pointing(renamed))
         yield from sweeping.again(self.reading, self.shape, "objectGUID", list(changed))
         yield from (Removed(guid(one.raw)) for one in found if one.deleted)
         if all(map(self._shows_tombstones, self.contexts)):
@@ -99,7 +94,7 @@ class UpdateNumbers:
             self.mark()
             self._refuse_unseen_groups()
             return (
-                domain.untraced(self.reading, self.asked - domain.OF_ITS_OWN - domain.NUMBERED)
+                self.untraced(domain.NUMBERED)
                 or witnesses.blind(self.reading, self.contexts, "(uSNChanged>=1)")
                 or witnesses.overlooked(self.reading, "(uSNChanged>=1)")
             )
