@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from .hookspecs import SYNCD_API, hookimpl
     from .model import (
+        VOCABULARY,
         Account,
         Attribute,
         Checkpoint,
@@ -56,6 +57,7 @@ _HOME = {
     ),
     "hookspecs": ("SYNCD_API", "hookimpl"),
     "model": (
+        "VOCABULARY",
         "Account",
         "Attribute",
         "Checkpoint",
@@ -73,6 +75,7 @@ _HOME = {
 
 __all__ = [
     "SYNCD_API",
+    "VOCABULARY",
     "Account",
     "Attribute",
     "Blocked",

@@ -16,14 +16,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 import syncd
-from syncd import Account, Delivery, Denied, Gone, Outcome, Platform, Rejected, Unavailable
+from syncd import VOCABULARY, Account, Delivery, Denied, Gone, Outcome, Platform, Rejected, Unavailable
 
 from .batch import Batch, Stored
 from .outputs import shape, translated
 
 MOST_BYTES = 256 << 10
 _LEAST_BATCH = 10_000
-_SECRET = frozenset({"password", "pin", "login_code"})
 
 
 class Strict(BaseModel):
@@ -96,7 +95,7 @@ def fields_of(
             pattern=column.pattern,
             key=column.key or name in keys,
             many=column.many,
-            secret=column.attribute in _SECRET,
+            secret=column.attribute in VOCABULARY.secrets,
         )
         for name, column in columns.items()
     }

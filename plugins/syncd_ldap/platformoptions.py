@@ -5,6 +5,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from syncd import VOCABULARY
+
 from . import dn
 from .options import AttributeName, DistinguishedName, Filter, ServerOptions
 
@@ -17,7 +19,6 @@ BY_NAME = "dn"
 _PASSWORDS = frozenset(
     {"userpassword", "unicodepwd", "authpassword", "userpkcs12", "dbcspwd", "sambantpassword"}
 )
-_SECRET_WORDS = frozenset({"password", "pin", "login_code"})
 _NOT_OURS = frozenset({"dn", "objectclass", "memberof", MEMBERSHIPS})
 
 SWITCHES: Mapping[str, Mapping[str, Any]] = {
@@ -166,7 +167,7 @@ class PlatformOptions(ServerOptions):
         seen: set[str] = set()
         for name, one in attributes.items():
             low = name.lower().partition(";")[0]
-            if low in _PASSWORDS or one.attribute in _SECRET_WORDS:
+            if low in _PASSWORDS or one.attribute in VOCABULARY.secrets:
                 raise ValueError(f"{name}: passwords and other secrets cannot be written yet; leave it out")
             if low in _NOT_OURS:
                 raise ValueError(f"{name} cannot be written like this; object_classes and groups are options")
