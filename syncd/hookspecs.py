@@ -31,11 +31,14 @@ hookimpl = pluggy.HookimplMarker("syncd")
 
 
 @hookspec
-def register_connectors(register: Callable[[str, type[Connector]], None]) -> None:
+def register_connectors(
+    register: Callable[[str, type[Connector]], None], wanted: Callable[[str, str], bool]
+) -> None:
     """Register sources, platforms and observers: ``register("ldap", LdapSource)``.
 
     Called once, when the plugin has loaded. The word is what ``type = "ldap"`` names; a source and a
-    platform may share one word, two sources may not.
+    platform may share one word, two sources may not. ``wanted("source", "ldap")`` tells whether anybody
+    will ask for that one: what nobody wants need not be imported.
     """
 
 

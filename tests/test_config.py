@@ -692,10 +692,10 @@ def test_wanted_plugins_are_found_without_judging_anything(write):
     file = write('plugins = ["acme_hr", 5]\nsource = { a = { type = "x" }, b = 5, c = {}, d = { type = 5 } }\n'
         '[platform.p]\ntype = "y"\nnonsense = 1\n')  # fmt: skip
 
-    assert (frozenset({"x", "y"}), ("acme_hr",)) == wanted_plugins([file], {})
+    assert (frozenset({("source", "x"), ("platform", "y")}), ("acme_hr",)) == wanted_plugins([file], {})
     assert (frozenset(), ()) == wanted_plugins([file.parent / "nowhere"], {})
     environ = {"SYNCD_PLUGINS": '["other"]', "SYNCD_SOURCE__A__TYPE": "z", "SYNCD_NONSENSE__A": "1"}
-    assert (frozenset({"z", "y"}), ("other",)) == wanted_plugins([file], environ)
+    assert (frozenset({("source", "z"), ("platform", "y")}), ("other",)) == wanted_plugins([file], environ)
 
 
 def test_the_plugins_may_say_why_a_type_is_unknown(problems):

@@ -157,8 +157,8 @@ def test_the_examples_fit_the_shipped_plugins(small, example):
     from syncd.plugins import load as load_plugins
 
     for path in (small, example, with_everything(example)):
-        types, third_party = wanted_plugins([path], {})
-        plugins = load_plugins(types, third_party)
+        used, third_party = wanted_plugins([path], {})
+        plugins = load_plugins({word for _, word in used}, third_party, uses=used)
         assert () == plugins.failures
         catalog = Catalog(
             sources=plugins.sources,

@@ -186,6 +186,16 @@ class TestWhatIsLoaded:
 
         assert "\n" == answer.stdout
 
+    def test_of_a_plugin_only_the_connectors_in_use_are_imported(self):
+        code = (
+            "import sys; from syncd.plugins import load; used = load(['ldap'], uses={('source', 'ldap')}); "
+            "print(*used.sources, *used.platforms, 'syncd_ldap.platform' in sys.modules); "
+            "every = load(['ldap']); print(*every.sources, *every.platforms)"
+        )
+        answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+        assert "ldap False\nldap ldap\n" == answer.stdout
+
     def test_a_plugin_may_take_fewer_arguments_than_the_hook_has(self, site):
         text = plugin("@hookimpl", "def review_plan():", "    return [Objection('c', 'run', 'm')]")
         site.add("acme-hr", {"acme_hr": text})

@@ -10,14 +10,23 @@ SYNCD_API = 1
 
 
 @hookimpl
-def register_connectors(register: Callable[[str, type[Connector]], None]) -> None:
+def register_connectors(
+    register: Callable[[str, type[Connector]], None], wanted: Callable[[str, str], bool]
+) -> None:
     """Register both directions of both formats; the modules are imported only now."""
-    from .csvplatform import CsvPlatform
-    from .csvsource import CsvSource
-    from .ldifplatform import LdifPlatform
-    from .ldifsource import LdifSource
+    if wanted("source", "csv"):
+        from .csvsource import CsvSource
 
-    register("csv", CsvSource)
-    register("ldif", LdifSource)
-    register("csv", CsvPlatform)
-    register("ldif", LdifPlatform)
+        register("csv", CsvSource)
+    if wanted("source", "ldif"):
+        from .ldifsource import LdifSource
+
+        register("ldif", LdifSource)
+    if wanted("platform", "csv"):
+        from .csvplatform import CsvPlatform
+
+        register("csv", CsvPlatform)
+    if wanted("platform", "ldif"):
+        from .ldifplatform import LdifPlatform
+
+        register("ldif", LdifPlatform)

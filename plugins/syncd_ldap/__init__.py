@@ -8,10 +8,15 @@ from syncd import Connector, hookimpl
 
 
 @hookimpl
-def register_connectors(register: Callable[[str, type[Connector]], None]) -> None:
+def register_connectors(
+    register: Callable[[str, type[Connector]], None], wanted: Callable[[str, str], bool]
+) -> None:
     """Register source and platform; their libraries are imported now, not when the plugin is found."""
-    from .platform import LdapPlatform
-    from .source import LdapSource
+    if wanted("source", "ldap"):
+        from .source import LdapSource
 
-    register("ldap", LdapSource)
-    register("ldap", LdapPlatform)
+        register("ldap", LdapSource)
+    if wanted("platform", "ldap"):
+        from .platform import LdapPlatform
+
+        register("ldap", LdapPlatform)

@@ -33,7 +33,7 @@ def list_(ctx: click.Context, /, *, as_json: bool) -> None:
     "loaded" is in use; "installed" is not used, or not listed in the configuration; "unavailable" lacks a
     library; "failed" is told with its cause. The digest in --json is that of the installed files.
     """
-    rows = session_of(ctx).plugins.table()
+    rows = session_of(ctx).whole_plugins().table()
     if as_json:
         write_json({"plugins": [row._asdict() for row in rows]})
         return

@@ -104,13 +104,18 @@ class Session:
     @cached_property
     def plugins(self) -> Plugins:
         """The plugins that the configuration uses; those that failed stand in ``failures``."""
+        return self._plugins() if self.guest is None else self.guest.house.plugins
+
+    def whole_plugins(self) -> Plugins:
+        """Return the same plugins with all that they offer, used or not."""
+        return self._plugins(whole=True)
+
+    def _plugins(self, *, whole: bool = False) -> Plugins:
         from ..pipeline.opening import plugins_for
 
-        if self.guest is not None:
-            return self.guest.house.plugins
         if self.log_level != "off":
             self.begin_log()
-        plugins = plugins_for(self.files, self.environ)
+        plugins = plugins_for(self.files, self.environ, whole=whole)
         self._opened.callback(plugins.hooks.close)
         return plugins
 

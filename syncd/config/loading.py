@@ -16,8 +16,8 @@ CONNECTORS = ("source", "platform", "observer")
 
 def wanted_plugins(
     files: Sequence[Path] | None, environ: Mapping[str, str]
-) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Return the types that sources, platforms and observers use, and the third-party plugins.
+) -> tuple[frozenset[tuple[str, str]], tuple[str, ...]]:
+    """Return which types are used, as ("source", "ldap"), and the third-party plugins.
 
     The first step of two: it looks at nothing else and complains about nothing, as ``load`` will.
     """
@@ -28,7 +28,7 @@ def wanted_plugins(
     override(document, environ, ("plugins", *CONNECTORS))
     plugins = document.tree.get("plugins")
     return (
-        frozenset().union(*(_types(document.tables(what)) for what in CONNECTORS)),
+        frozenset((what, word) for what in CONNECTORS for word in _types(document.tables(what))),
         tuple(name for name in plugins if isinstance(name, str)) if isinstance(plugins, list) else (),
     )
 

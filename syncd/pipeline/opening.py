@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 log = get_log("syncd.opening")
 
 
-def plugins_for(files: Sequence[Path] | None, environ: Mapping[str, str]) -> Plugins:
+def plugins_for(files: Sequence[Path] | None, environ: Mapping[str, str], *, whole: bool = False) -> Plugins:
     """Load the plugins that the configuration uses; those that fail stand in ``failures``.
 
-    Raises nothing for a configuration that is wrong: ``settings_for`` does.
+    ``whole``: with all that they offer, not only with what the configuration uses of them. Raises nothing for a configuration that is wrong: ``settings_for`` does.
     """
     from ..plugins import load as load_plugins
 
-    types, listed = wanted_plugins(files, environ)
-    return load_plugins(types, listed, report=_observer_failed)
+    used, listed = wanted_plugins(files, environ)
+    types = {word for _, word in used}
+    return load_plugins(types, listed, report=_observer_failed, uses=None if whole else used)
 
 
 def settings_for(files: Sequence[Path] | None, environ: Mapping[str, str], plugins: Plugins) -> Settings:

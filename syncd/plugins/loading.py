@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -112,14 +112,16 @@ def load(
     types: Iterable[str],
     third_party: Iterable[str] = (),
     report: Callable[[PluginError], None] | None = None,
+    uses: Container[tuple[str, str]] | None = None,
 ) -> Plugins:
     """Load the shipped plugins that register ``types``, and the ``third_party`` ones by their names.
 
-    Never raises for a plugin. ``report`` is what ``Hooks.report`` is to be. What a plugin prints while
+    ``uses`` is which connectors are wanted of them, by kind ("source", "platform", "observer") and type;
+    None means all. Never raises for a plugin. ``report`` is what ``Hooks.report`` is to be. What a plugin prints while
     it loads goes to the standard error stream.
     """
     listed = dict.fromkeys(third_party)
-    loading = _Loading(*find(shipped=not listed))
+    loading = _Loading(*find(shipped=not listed), lambda *one: uses is None or one in uses)
     wanted = set(types)
     with contextlib.redirect_stdout(sys.stderr):
         loading.take_builtin()
@@ -143,6 +145,7 @@ class _Loading:
 
     installed: list[Installed]
     unreadable: list[str]
+    wants: Callable[[str, str], bool]
     manager: pluggy.PluginManager = field(init=False)
     offers: dict[str, Offer] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
@@ -232,7 +235,7 @@ class _Loading:
         verify(self.manager, name, origin, plugin)
         with guarded(name, origin, "registering it"):
             self.manager.register(plugin, name)
-        self._accept(name, origin, collect(self.manager, name, origin))
+        self._accept(name, origin, collect(self.manager, name, origin, self.wants))
         return plugin
 
     def _accept(self, name: str, origin: str, offer: Offer) -> None:

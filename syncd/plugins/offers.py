@@ -33,10 +33,12 @@ def verify(manager: pluggy.PluginManager, name: str, origin: str, plugin: object
         raise PluginError(name, f"{origin}: {'; '.join(wrong)}")
 
 
-def collect(manager: pluggy.PluginManager, name: str, origin: str) -> Offer:
+def collect(
+    manager: pluggy.PluginManager, name: str, origin: str, wanted: Callable[[str, str], bool]
+) -> Offer:
     """Call every ``register_...`` hook of one plugin and return what it registered.
 
-    Raises PluginError if an implementation raises, or registers what does not fit.
+    ``wanted`` tells whether anybody will ask for a kind of connector and its word. Raises PluginError if an implementation raises, or registers what does not fit.
     """
     offer: Offer = {}
     sinks: dict[str, Callable[..., None]] = {
@@ -49,7 +51,7 @@ def collect(manager: pluggy.PluginManager, name: str, origin: str) -> Offer:
         for implementation in getattr(manager.hook, hook).get_hookimpls():
             if implementation.plugin_name == name:
                 with guarded(name, origin, hook):
-                    call(implementation, register=sink)
+                    call(implementation, register=sink, wanted=wanted)
     return offer
 
 
