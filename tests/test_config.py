@@ -15,7 +15,7 @@ from syncd import Attribute, ConfigError, Source
 from syncd.config import Catalog, load, places_of, show, wanted_plugins
 from syncd.config.presets import PRESETS
 from syncd.guard import Limit, Limits
-from syncd.model import VOCABULARY, Numbers
+from syncd.model import VOCABULARY, Numbers, Range
 from syncd.planning import Leavers
 from syncd.schedules import Timetable, parse
 
@@ -126,7 +126,7 @@ number = "extension"
     assert ("acme_hr",) == found.plugins
     assert {"north": ("Hamburg", "Bremen"), "south": ("Munich",)} == found.locations
     assert {"groups": ("all",), "title": "Clerk", "feature_profile": "Standard"} == desk.defaults
-    assert {"extension": Numbers(200, 299, 4)} == desk.allocate
+    assert {"extension": Numbers((Range(200, 299, 4),), "desk")} == desk.allocate
     assert (frozenset({"title"}), ("pbx-north",)) == (desk.wins, desk.services)
     assert desk == found.roles["sales"].template
     assert (("login", "svc-*"),) == found.enterprises["acme"].protected

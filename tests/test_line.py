@@ -921,10 +921,11 @@ def test_a_chain_with_one_broken_link_stops_where_it_is_broken():
         ("p004", "update", "applied"),
         ("p005", "update", "applied"),
     ] == site.told(run)
-    holder = site.person("p003").id
-    assert [("key_taken", "email", f"email 'p003@acme.example' belongs to account {holder}", "detained")] == (
-        site.open_one("p002").faults
+    message = (
+        f"email 'p003@acme.example' belongs to account {site.person('p003').id} of hq, P003 (p003), "
+        "and is wanted by entry p002 of hq, P002 (p002)"
     )
+    assert [("key_taken", "email", message, "detained")] == site.open_one("p002").faults
     assert site.claimed() == site.taken()
     site.world().change("p003", sn="Mended")
     assert {"applied"} == {state for _, _, state in site.told(site.sync())}
@@ -974,7 +975,8 @@ def test_keys_that_fold_to_the_same_detain_both_and_name_both(one, other):
     assert [("a", "add", "detained"), ("b", "add", "detained")] == site.told(run)
     for anchor in ("a", "b"):
         ((code, attribute, message, _),) = site.open_one(anchor).faults
-        assert ("key_taken", "login", True) == (code, attribute, message.endswith("is wanted by a and b"))
+        both = f"is wanted by entry a of hq, A ({one}), and by entry b of hq, B ({other})"
+        assert ("key_taken", "login", True) == (code, attribute, message.endswith(both))
     assert [] == site.taken()
 
 

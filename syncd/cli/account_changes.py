@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..model.naming import label
 from .asking import confirm, only_values, values_of
 from .completing import source_names
-from .documents import attributes_of, label, plan_document
+from .documents import attributes_of, plan_document
 from .doing import report_done
 from .options import examples, json_option, yes_option
 from .output import shown, write, write_json

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def list_(ctx: click.Context, /, *, as_json: bool, **filters: Any) -> None:
     """List accounts, or those in which TEXT stands anywhere. Works while another process is at work."""
-    from .documents import person
+    from ..model.naming import person
 
     here = session_of(ctx).reading
     found = _found(here, **filters)
@@ -229,7 +229,7 @@ def remotes_of(here: Installation, number: int) -> list[dict[str, Any]]:
 
 
 def _print(here: Installation, one: dict[str, Any]) -> None:
-    from .documents import label
+    from ..model.naming import label
 
     zone = here.settings.timezone
     heading(f"account {one['account']}: {label(one['attributes']) or 'without a name'}")

@@ -149,7 +149,8 @@ def list_(ctx: click.Context, /, *, platform: str | None, as_json: bool) -> None
 
 def _pending(here: Installation, platform: str | None) -> Iterator[dict[str, Any]]:
     from ..distribution import pending
-    from .documents import attributes_of, label
+    from ..model.naming import label
+    from .documents import attributes_of
 
     for one in pending(here.database, here.clock()):
         if platform in (None, one.platform):
@@ -270,7 +271,8 @@ def _differing(found: list[dict[str, Any]], *, unknown: bool) -> list[dict[str, 
 
 
 def _print_differences(here: Installation, name: str, every: list[dict[str, Any]], *, unknown: bool) -> None:
-    from .documents import attributes_of, label
+    from ..model.naming import label
+    from .documents import attributes_of
 
     found = _differing(every, unknown=unknown)
     others = len(every) - len(found)

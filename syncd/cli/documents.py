@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..model.naming import label
+
 if TYPE_CHECKING:
     from ..pipeline.installation import Installation
     from ..store.queue import Stored
@@ -178,17 +180,3 @@ def attributes_of(here: Installation, accounts: Iterable[int]) -> dict[int, dict
         "SELECT id, attributes FROM accounts WHERE id IN (SELECT value FROM json_each(?))", (marks,)
     )
     return {number: json.loads(attributes) for number, attributes in rows}
-
-
-def label(values: Mapping[str, Any]) -> str | None:
-    """Return what people call an account: ``Ada Lovelace (ada)``; None if it says nothing of that."""
-    name, login = person(values), values.get("login") or values.get("email")
-    if name and login:
-        return f"{name} ({login})"
-    return name or login or values.get("phone")
-
-
-def person(values: Mapping[str, Any]) -> str | None:
-    """Return the name that is shown to others, else the given and the family name."""
-    full = " ".join(values[part] for part in ("first_name", "last_name") if values.get(part))
-    return values.get("display_name") or full or None

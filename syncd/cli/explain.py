@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import SyncdError
+from ..model.naming import label
 from .account_lists import link_lines, links_of, print_remotes, remotes_of, state_of
-from .documents import attributes_of, label, masked, operation_documents
+from .documents import attributes_of, masked, operation_documents
 from .options import examples, json_option
 from .output import heading, pairs, shown, when, write, write_json
 from .plans import print_operation

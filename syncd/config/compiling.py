@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -193,10 +193,11 @@ def _template(draft: Draft, name: str, table: TemplateTable) -> Template:
         defaults["feature_profile"] = table.feature_profile
     for key in table.allocate:
         word = draft.attribute((*path, "allocate", key), key)
+        here = (*path, "allocate", key)
         if word is not None and not word.key:
-            draft.objection(
-                (*path, "allocate", key), "can be shared by accounts, so numbers cannot be used up"
-            )
+            draft.objection(here, "can be shared by accounts, so numbers cannot be used up")
+        elif word is not None and word.many:
+            draft.objection(here, "holds several texts, and one number is allocated")
     for place, key in enumerate(table.wins):
         if key not in {*defaults, *table.allocate, *table.generate}:
             draft.objection((*path, "wins", place), f"{key!r} has neither a default nor an allocation here")
@@ -205,7 +206,7 @@ def _template(draft: Draft, name: str, table: TemplateTable) -> Template:
         services=table.services,
         defaults={**defaults, **_generated(draft, (*path, "generate"), table.generate)},
         wins=frozenset(table.wins),
-        allocate=dict(table.allocate),
+        allocate={key: replace(pool, template=name) for key, pool in table.allocate.items()},
     )
 
 

@@ -104,7 +104,7 @@ Duration: TypeAlias = Annotated[timedelta, BeforeValidator(words.duration)]
 DurationOrNever: TypeAlias = Annotated[timedelta | None, BeforeValidator(_or_word("never", words.duration))]
 Percent: TypeAlias = Annotated[float | None, BeforeValidator(_or_word("off", words.percent))]
 Count: TypeAlias = Annotated[int | None, BeforeValidator(_or_word("off", _count))]
-Range: TypeAlias = Annotated[Numbers, BeforeValidator(words.numbers)]
+Pool: TypeAlias = Annotated[Numbers, BeforeValidator(words.numbers)]
 Recipe: TypeAlias = Annotated[tuple[str, int], BeforeValidator(words.secret_to_make)]
 When: TypeAlias = Annotated[Schedule, BeforeValidator(_when)]
 Fate: TypeAlias = Literal["disable", "delete", "keep"]
@@ -165,7 +165,7 @@ class TemplateTable(Table):
     feature_profile: Annotated[str, BeforeValidator(_profile)] | None = None
     defaults: dict[str, AnyValue] = Field(default={})
     wins: Texts = ()
-    allocate: dict[str, Range] = Field(default={})
+    allocate: dict[str, Pool] = Field(default={})
     generate: dict[str, Recipe] = Field(default={})
 
 

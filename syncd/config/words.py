@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable
 from datetime import timedelta
 
-from ..model import RECIPES, Numbers
+from ..model import RECIPES, Numbers, Range
 from .lines import KeyPath
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -58,17 +58,32 @@ def percent(value: object) -> float:
 
 
 def numbers(value: object) -> Numbers:
-    """Read a range such as ``200-299``; leading zeros are kept as the width of every number."""
-    match = re.fullmatch(r"([0-9]{1,15})-([0-9]{1,15})", value) if isinstance(value, str) else None
+    """Read ranges such as ``200-299``, ``0200-0299,0400-0449`` or ``200-``, which ends with the last of as many digits."""
+    ranges = tuple(map(_range, value.split(","))) if isinstance(value, str) else ()
+    if not ranges:
+        raise ValueError(_RANGES)
+    for place, one in enumerate(ranges):
+        for other in ranges[:place]:
+            if one.first <= other.last and other.first <= one.last:
+                raise ValueError(f"has {one} and {other}, which overlap")
+    return Numbers(ranges)
+
+
+_RANGES = 'must be a range of numbers such as "200-299", several such as "200-249,270-299", or a start such as "200-"'
+
+
+def _range(text: str) -> Range:
+    """Read one range; leading zeros are kept as the width of every number."""
+    match = re.fullmatch(r" *([0-9]{1,15})-([0-9]{1,15})? *", text)
     if match is None:
-        raise ValueError('must be a range of numbers such as "200-299"')
-    first, last = match[1], match[2]
+        raise ValueError(_RANGES)
+    first, last = match[1], match[2] or "9" * len(match[1])
     if int(last) < int(first):
         raise ValueError(f"ends at {last}, before it begins at {first}")
     padded = first != "0" and first.startswith("0")
     if padded and len(first) != len(last):
         raise ValueError("begins with a zero, so both ends need the same number of digits")
-    return Numbers(int(first), int(last), len(first) if padded else 0)
+    return Range(int(first), int(last), len(first) if padded else 0)
 
 
 def secret_to_make(value: object) -> tuple[str, int]:

@@ -12,7 +12,7 @@ from .line import (
     fold_layers,
     speaking,
 )
-from .roles import Numbers, Role, Template
+from .roles import Numbers, Range, Role, Template
 from .sealed import RECIPES, Sealed, sampled, sealed_of
 from .values import (
     Account,
@@ -55,6 +55,7 @@ __all__ = [
     "Outcome",
     "Present",
     "Problem",
+    "Range",
     "Record",
     "Refused",
     "Removed",

@@ -2,19 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """A range of numbers to allocate from, ascending, skipping what is in use."""
+class Range(NamedTuple):
+    """Numbers from ``first`` to ``last``, filled up with zeros to ``width`` digits."""
 
     first: int
     last: int
     width: int = 0
+
+    def __str__(self) -> str:
+        return "-".join(str(end).zfill(self.width) for end in self[:2])
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What a template allocates from: its ranges one after the other, ascending, skipping what is in use."""
+
+    ranges: tuple[Range, ...]
+    template: str = ""
+
+    def __iter__(self) -> Iterator[str]:
+        for one in self.ranges:
+            yield from (str(number).zfill(one.width) for number in range(one.first, one.last + 1))
+
+    def __contains__(self, text: str) -> bool:
+        return any(
+            text == str(number).zfill(one.width)
+            for one in self.ranges
+            if (number := _number(text)) is not None and one.first <= number <= one.last
+        )
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.ranges))
+
+
+def _number(text: str) -> int | None:
+    return int(text) if re.fullmatch("[0-9]{1,15}", text, re.ASCII) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

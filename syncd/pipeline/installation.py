@@ -271,5 +271,5 @@ def _salt(here: Installation, settings: SourceSettings) -> bytes:
 
 def _told(template: Template) -> tuple[Any, ...]:
     """Return what a template says, in an order that every process agrees on."""
-    numbers = [(name, span.first, span.last, span.width) for name, span in sorted(template.allocate.items())]
+    numbers = [(name, str(pool)) for name, pool in sorted(template.allocate.items())]
     return template.name, template.services, sorted(template.defaults.items()), sorted(template.wins), numbers

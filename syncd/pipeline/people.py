@@ -84,9 +84,9 @@ def add(
             raise SyncdError(f"there is no role {role!r}; configured are: {known}")
         template = here.settings.roles[role].template
         base = {**template.defaults, "role": role}
-        allocate = {name: span for name, span in template.allocate.items() if name not in values}
+        allocate = {name: pool for name, pool in template.allocate.items() if name not in values}
     after = {**base, **values}
-    promised = {name: str(span.first).zfill(span.width) for name, span in allocate.items()}
+    promised = {name: next(iter(pool)) for name, pool in allocate.items()}
     _refuse(judge_by_hand(here, enterprise, {**promised, **after}, None, kind))
     one = operation(
         anchor=None,

@@ -156,14 +156,14 @@ def _renumbered(here: Installation, one: Stored) -> tuple[Stored, dict[str, Numb
     if role is None:
         return one, {}
     conn, allocate = here.database.conn, {}
-    for name, span in role.template.allocate.items():
+    for name, pool in role.template.allocate.items():
         number = template.get(name)
         taken = conn.execute(
             "SELECT 1 FROM keys WHERE attribute = ? AND folded = ? AND enterprise = ?",
             (name, number, one.enterprise),
         ).fetchone()
         if name not in said and (number is None or taken):
-            allocate[name] = span
+            allocate[name] = pool
     kept = {name: value for name, value in template.items() if name not in allocate}
     after = {name: value for name, value in after.items() if name not in allocate}
     return one._replace(template=encode(kept), after=encode(after)), allocate

@@ -18,6 +18,7 @@ from ..planning import claims_of
 from .contesting import ONE_MORE
 from .database import Database
 from .layers import outdated_since
+from .owners import held_by
 from .retirement import retire_connection
 from .runs import Run, run_of
 from .sealed import Seal, make_missing
@@ -98,7 +99,7 @@ def _apply_chunk(
             for needs, statement in STALE
             if needed & set(needs)
         ]
-        while any(stale) and _leave_out(conn, "key_taken", conn.execute(CONTESTED, names), now):
+        while any(stale) and _leave_out(conn, "key_taken", _contested(conn, CONTESTED, names), now):
             pass
         for need, statement in APPLY:
             if need in needed:
@@ -247,7 +248,7 @@ def _claims(rows: Iterable[tuple[Any, ...]], vocabulary: Vocabulary) -> Iterator
 def _detain_contested(database: Database, run: Run, now: str) -> None:
     """Detain what wants a key that another account holds and does not let go in this run."""
     query = """
-      SELECT c.operation, c.attribute || ' ' || c.folded || ' belongs to account ' || k.account
+      SELECT c.operation, c.attribute, c.folded, k.account
       FROM temp.claims c JOIN operations o ON o.id = c.operation
         JOIN keys k ON k.attribute = c.attribute AND k.folded = c.folded AND k.enterprise = ? AND k.releasing = 0
       WHERE o.run = ? AND o.state = 'planned' AND c.gain = 1 AND k.account <> o.account AND NOT EXISTS
@@ -260,9 +261,13 @@ def _detain_contested(database: Database, run: Run, now: str) -> None:
         return
     conn.execute("CREATE INDEX IF NOT EXISTS temp.claims_key ON claims (attribute, folded)")
     while True:
-        contested = dict(conn.execute(query, (run.enterprise, run.id)).fetchall())
+        contested = dict(_contested(conn, query, (run.enterprise, run.id)))
         if not contested:
             return
         with database.transaction():
             for operation, message in contested.items():
                 detain(conn, operation, "key_taken", message, now)
+
+
+def _contested(conn: sqlite3.Connection, query: str, names: Any) -> list[tuple[int, str]]:
+    return [(row[0], held_by(conn, *row)) for row in conn.execute(query, names).fetchall()]

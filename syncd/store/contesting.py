@@ -1,13 +1,15 @@
-"""Keys that a staged plan takes and lets go: who may have them, and which numbers are free."""
+"""Keys that a staged plan takes and lets go, and who may have them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
 from hashlib import blake2b
+from typing import NamedTuple
 
 from ..model import Fault, Objection
 from ..planning import encode
+from .owners import held_by, wanted_by
 from .staging import Staging
 
 ONE_MORE = "reasons = json_insert(COALESCE(reasons, '[]'), '$[#]', json(?))"
@@ -16,13 +18,25 @@ ONE_MORE = "reasons = json_insert(COALESCE(reasons, '[]'), '$[#]', json(?))"
 _VANISHING = "id IN (SELECT operation FROM temp.effects WHERE effect = 'vanish' AND platform = ?)"
 
 
-def hold(staging: Staging, operations: Iterable[int], fault: Fault) -> None:
-    """Put staged operations in the state that a fault asks for, and give up their keys."""
+class Contest(NamedTuple):
+    """An operation that wants a key which it cannot have. ``about`` is what makes the contest this very one."""
+
+    operation: int
+    attribute: str
+    message: str
+    about: str
+
+
+def hold(staging: Staging, operations: Iterable[int], fault: Fault, about: str | None = None) -> None:
+    """Put staged operations in the state that a fault asks for, and give up their keys.
+
+    ``about`` is what the proposal's digest has of it, where the message may change and the proposal does not.
+    """
     conn = staging.conn
     for operation in operations:
         row = conn.execute("SELECT reasons, digest FROM operations WHERE id = ?", (operation,)).fetchone()
         reasons = [*json.loads(row[0] or "[]"), list(fault)]
-        digest = blake2b(row[1] + encode(fault).encode(), digest_size=16).digest()
+        digest = blake2b(row[1] + encode(about or fault).encode(), digest_size=16).digest()
         conn.execute(
             "UPDATE operations SET state = ?, reasons = ?, digest = ? WHERE id = ?",
             (fault.held, encode(reasons), digest, operation),
@@ -61,17 +75,22 @@ def contest_keys(staging: Staging) -> None:
     if not conn.execute("SELECT 1 FROM temp.claims WHERE gain = 1 LIMIT 1").fetchone():
         return
     conn.execute("CREATE INDEX IF NOT EXISTS temp.claims_key ON claims (attribute, folded)")
-    faults = [*_wanted_twice(staging), *_held_elsewhere(staging)]
-    while faults:
-        hoping = _hoping(staging, {operation for operation, _, _ in faults})
-        for operation, attribute, message in faults:
-            hold(staging, [operation], Fault("key_taken", attribute, message, "detained"))
-        faults = hoping
+    contests = [*_wanted_twice(staging), *_held_elsewhere(staging)]
+    while contests:
+        hoping = _hoping(staging, {one.operation for one in contests})
+        for one in contests:
+            hold(
+                staging,
+                [one.operation],
+                Fault("key_taken", one.attribute, one.message, "detained"),
+                one.about,
+            )
+        contests = hoping
 
 
-def _hoping(staging: Staging, operations: set[int]) -> list[tuple[int, str, str]]:
+def _hoping(staging: Staging, operations: set[int]) -> list[Contest]:
     """Return those who want what these operations would have let go, and are not among them."""
-    found: list[tuple[int, str, str]] = []
+    found: list[Contest] = []
     for operation in sorted(operations):
         rows = staging.conn.execute(
             "SELECT c.operation, c.attribute, c.folded, o.account FROM operations o"
@@ -80,15 +99,16 @@ def _hoping(staging: Staging, operations: set[int]) -> list[tuple[int, str, str]
             " WHERE o.id = ? AND o.account <> (SELECT account FROM operations WHERE id = c.operation)",
             (operation,),
         )
-        found += [_belongs(*row) for row in rows if row[0] not in operations]
+        found += [_belongs(staging, *row) for row in rows.fetchall() if row[0] not in operations]
     return sorted(found)
 
 
-def _belongs(operation: int, attribute: str, folded: str, account: int) -> tuple[int, str, str]:
-    return operation, attribute, f"{attribute} {folded!r} belongs to account {account}"
+def _belongs(staging: Staging, operation: int, attribute: str, folded: str, account: int) -> Contest:
+    message = held_by(staging.conn, operation, attribute, folded, account)
+    return Contest(operation, attribute, message, f"{attribute} {folded!r} of account {account}")
 
 
-def _wanted_twice(staging: Staging) -> list[tuple[int, str, str]]:
+def _wanted_twice(staging: Staging) -> list[Contest]:
     rows = staging.conn.execute(
         "SELECT c.operation, c.attribute, c.folded, o.anchor FROM temp.claims c JOIN operations o"
         " ON o.id = c.operation WHERE c.gain = 1 AND (c.attribute, c.folded) IN"
@@ -98,18 +118,15 @@ def _wanted_twice(staging: Staging) -> list[tuple[int, str, str]]:
     wanted: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for operation, attribute, folded, anchor in rows:
         wanted.setdefault((attribute, folded), []).append((operation, anchor))
-    return [
-        (
-            operation,
-            attribute,
-            f"{attribute} {folded!r} is wanted by {' and '.join(str(a) for _, a in rivals)}",
-        )
-        for (attribute, folded), rivals in wanted.items()
-        for operation, _ in rivals
-    ]
+    found: list[Contest] = []
+    for (attribute, folded), rivals in wanted.items():
+        message = wanted_by(staging.conn, [operation for operation, _ in rivals], attribute, folded)
+        about = f"{attribute} {folded!r} for {' and '.join(str(anchor) for _, anchor in rivals)}"
+        found += [Contest(operation, attribute, message, about) for operation, _ in rivals]
+    return found
 
 
-def _held_elsewhere(staging: Staging) -> list[tuple[int, str, str]]:
+def _held_elsewhere(staging: Staging) -> list[Contest]:
     rows = staging.conn.execute(
         "SELECT c.operation, c.attribute, c.folded, k.account FROM temp.claims c"
         " JOIN keys k ON k.attribute = c.attribute AND k.folded = c.folded AND k.enterprise = ? AND k.releasing = 0"
@@ -120,91 +137,4 @@ def _held_elsewhere(staging: Staging) -> list[tuple[int, str, str]]:
         " ORDER BY c.operation, c.attribute, c.folded",
         (staging.enterprise,),
     ).fetchall()
-    return [_belongs(*row) for row in rows]
-
-
-def allocate(staging: Staging) -> list[tuple[str, str, str]]:
-    """Give numbers to new accounts, in the order of their anchors: ascending, skipping what is in use.
-
-    What other open proposals were given is in use as well: each of them is applied as it was shown. Returns (anchor, attribute, number). A number is part of the plan, and not of the proposal's digest:
-    a proposal is the same one whatever number is free.
-    """
-    conn = staging.conn
-    rows = conn.execute(
-        "SELECT n.operation, n.attribute, n.first, n.last, n.width, o.anchor"
-        " FROM temp.numbers n JOIN operations o ON o.id = n.operation"
-        " WHERE o.run = ? AND o.state = 'planned' ORDER BY o.anchor, n.attribute",
-        (staging.run,),
-    ).fetchall()
-    if rows:
-        _gather_promised(staging, {row[1] for row in rows})
-    following: dict[tuple[str, int, int], int] = {}
-    given: list[tuple[str, str, str]] = []
-    for operation, attribute, first, last, width, anchor in rows:
-        span = (attribute, first, last)
-        number = _free_number(staging, anchor, attribute, following.get(span, first), last, width)
-        if number is None:
-            message = f"no number from {first} to {last} is free for {attribute}"
-            hold(staging, [operation], Fault("numbers_used_up", attribute, message))
-            continue
-        following[span] = int(number) + 1
-        conn.execute(
-            "UPDATE operations SET after = json_patch(after, :said),"
-            " template = json_patch(COALESCE(template, '{}'), :said) WHERE id = :operation",
-            {"said": encode({attribute: number}), "operation": operation},
-        )
-        conn.execute("INSERT INTO temp.claims VALUES (?,?,?,1)", (operation, attribute, number))
-        given.append((anchor, attribute, number))
-    return given
-
-
-def _gather_promised(staging: Staging, attributes: Iterable[str]) -> None:
-    """Note which numbers other open proposals have; the connection's own open plan is about to be superseded."""
-    conn = staging.conn
-    conn.execute(
-        "CREATE TEMP TABLE IF NOT EXISTS promised (attribute TEXT, number TEXT, connection INTEGER, anchor TEXT)"
-    )
-    conn.execute("CREATE INDEX IF NOT EXISTS temp.promised_number ON promised (attribute, number)")
-    conn.execute("DELETE FROM temp.promised")
-    number = "json_extract(o.after, '$.' || :attribute)"
-    one = f"SELECT :attribute, {number}, o.connection, o.anchor FROM"
-    which = f"o.kind = 'add' AND o.run <> :run AND r.enterprise = :enterprise AND {number} IS NOT NULL"
-    other = "(o.connection IS NOT :connection OR r.state NOT IN ('planned','held','applying'))"
-    conn.executemany(
-        f"INSERT INTO temp.promised {one} operations o INDEXED BY operations_open JOIN runs r ON r.id = o.run"
-        f" WHERE o.state IN ('detained','failed','waiting') AND {which} AND {other} UNION ALL"
-        f" {one} runs r CROSS JOIN operations o INDEXED BY operations_run ON o.run = r.id"
-        f" WHERE r.state IN ('planned','held','applying') AND o.state = 'planned' AND {which} AND {other}",
-        [
-            {
-                "attribute": attribute,
-                "run": staging.run,
-                "enterprise": staging.enterprise,
-                "connection": staging.connection,
-            }
-            for attribute in sorted(attributes)
-        ],
-    )
-
-
-def _free_number(
-    staging: Staging, anchor: str | None, attribute: str, start: int, last: int, width: int
-) -> str | None:
-    for candidate in range(start, last + 1):
-        number = str(candidate).zfill(width)
-        taken = staging.conn.execute(
-            "SELECT 1 FROM keys WHERE attribute = :attribute AND folded = :number AND enterprise = :enterprise"
-            " UNION ALL SELECT 1 FROM temp.claims WHERE attribute = :attribute AND folded = :number AND gain = 1"
-            " UNION ALL SELECT 1 FROM temp.promised WHERE attribute = :attribute AND number = :number"
-            "  AND (anchor IS NULL OR anchor IS NOT :anchor OR connection IS NOT :connection) LIMIT 1",
-            {
-                "attribute": attribute,
-                "number": number,
-                "enterprise": staging.enterprise,
-                "anchor": anchor,
-                "connection": staging.connection,
-            },
-        ).fetchone()
-        if taken is None:
-            return number
-    return None
+    return [_belongs(staging, *row) for row in rows]

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 from ..model import Fault, Operation, Problem
 from ..planning import Leavers, Terms, departure, encode, final_deletion, is_protected, parting
-from .contesting import allocate, contest_keys, hold
+from .contesting import contest_keys, hold
 from .database import Database
 from .earlier import drop, end_decisions, heed_decisions, keep_open, kept_away
+from .numbering import allocate
 from .staging import Staging, stamp
 
 CHUNK = 500

@@ -11,6 +11,7 @@ from ..errors import PluginError
 from ..model import (
     Candidates,
     Checkpoint,
+    Numbers,
     Operation,
     Present,
     Problem,
@@ -43,7 +44,7 @@ _TEMPORARY = """
     DROP TABLE IF EXISTS temp.touched;
     CREATE TEMP TABLE touched (link INTEGER PRIMARY KEY, fingerprint BLOB);
     DROP TABLE IF EXISTS temp.numbers;
-    CREATE TEMP TABLE numbers (operation INTEGER, attribute TEXT, first INTEGER, last INTEGER, width INTEGER);
+    CREATE TEMP TABLE numbers (operation INTEGER, attribute TEXT, pool INTEGER);
     DROP TABLE IF EXISTS temp.removed;
     CREATE TEMP TABLE removed (anchor TEXT PRIMARY KEY);
     DROP TABLE IF EXISTS temp.told;
@@ -78,6 +79,7 @@ class Staging:
         self.warnings = 0
         self.removed = 0
         self.staged = 0
+        self.pools: dict[Numbers, int] = {}
         for statement in _TEMPORARY.split(";"):
             self.conn.execute(statement)
         self.conn.execute("INSERT INTO temp.claims_of VALUES (?)", (run,))
@@ -132,7 +134,7 @@ class Staging:
         """Insert operations within the transaction at hand; an account is named by the operation that adds it."""
         rows: list[tuple[Any, ...]] = []
         claims: list[tuple[int, str, str, int]] = []
-        numbers: list[tuple[int, str, int, int, int]] = []
+        numbers: list[tuple[int, str, int]] = []
         number = first = _next_id(self.conn)  # within the transaction: another run may be staging, too
         run, connection = self.run, self.connection
         for one in operations:
@@ -147,13 +149,13 @@ class Staging:
                     claims.append((number, attribute, folded, 1))
                 for attribute, folded in one.frees:
                     claims.append((number, attribute, folded, 0))
-                for attribute, span in one.allocate.items():
-                    numbers.append((number, attribute, span.first, span.last, span.width))
+                for attribute, pool in one.allocate.items():
+                    numbers.append((number, attribute, self.pools.setdefault(pool, len(self.pools))))
             number += 1
         self.conn.executemany(INSERT, rows)
         self.conn.executemany("INSERT INTO temp.claims VALUES (?,?,?,?)", claims)
         if numbers:
-            self.conn.executemany("INSERT INTO temp.numbers VALUES (?,?,?,?,?)", numbers)
+            self.conn.executemany("INSERT INTO temp.numbers VALUES (?,?,?)", numbers)
         ids = list(range(first, number))
         self.staged += len(ids)
         return ids

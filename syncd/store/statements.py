@@ -221,7 +221,7 @@ APPLY = (
 
 # Who wants a key that another account holds, now that what was stale is out of the chunk.
 CONTESTED = """
-  SELECT c.operation, f.attribute || ' ' || f.folded || ' belongs to account ' || k.account
+  SELECT c.operation, f.attribute, f.folded, k.account
   FROM temp.chunk c JOIN temp.claims f ON f.operation = c.operation
     JOIN keys k ON k.attribute = f.attribute AND k.folded = f.folded AND k.enterprise = :enterprise
       AND k.releasing = 0

@@ -57,7 +57,7 @@ def _promised(item: Completed) -> dict[str, Value]:
     """Return the numbers that a new account will be given; which ones is not known yet."""
     if item.role is None or item.standing is not None:
         return {}
-    return {name: str(span.first).zfill(span.width) for name, span in item.role.template.allocate.items()}
+    return {name: next(iter(pool)) for name, pool in item.role.template.allocate.items()}
 
 
 def judged(

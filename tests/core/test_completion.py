@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from samples import MONDAY, TUESDAY, correlated, layer, record, role, standing, stranger
 
 from syncd.completion import Completion, complete
-from syncd.model import Checkpoint, Completed, Fault, Numbers, Present, fold_layers
+from syncd.model import Checkpoint, Completed, Fault, Numbers, Present, Range, fold_layers
 
 SALES = role(
     defaults={"company": "Acme", "title": "Seller"},
     wins=frozenset({"title", "extension"}),
-    allocate={"extension": Numbers(100, 199)},
+    allocate={"extension": Numbers((Range(100, 199),))},
 )
 PLAIN = Completion()
 ROLES = Completion(roles={"sales": SALES, "plain": role("plain")}, default_role="sales")

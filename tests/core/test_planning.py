@@ -18,6 +18,7 @@ from syncd.model import (
     Numbers,
     Operation,
     Present,
+    Range,
     Refused,
     Untouched,
 )
@@ -119,10 +120,10 @@ class TestAdding:
         assert expected == (None if isinstance(made, Refused) else json.loads(made.after))
 
     def test_numbers_are_allocated_where_there_is_none(self):
-        spans = {"extension": Numbers(100, 199), "did": Numbers(1, 9)}
+        spans = {"extension": Numbers((Range(100, 199),)), "did": Numbers((Range(1, 9),))}
         made = only(completed(did="5", made_with=role(allocate=spans)))
 
-        assert {"extension": Numbers(100, 199)} == made.allocate
+        assert {"extension": Numbers((Range(100, 199),))} == made.allocate
 
     def test_a_fault_holds_the_addition(self):
         made = only(completed(faults=(Fault("ambiguous", None, "which?", "detained"),)))
