@@ -84,6 +84,26 @@ def prefix(argument: str | None) -> Transform:
     return OneByOne(lambda text: text and before + text)
 
 
+def mask(argument: str | None) -> Transform:
+    """``mask:MASK``: every text as MASK, in which each X is one of its digits, counted from the right.
+
+    ValueError where a text has fewer digits than MASK has X. Those that are left over are not used.
+    """
+    pattern = _text("mask", argument, "+4940123XXXX")
+    wanted = pattern.count("X")
+    if not wanted:
+        raise ValueError(f"{shown(pattern)} has no X, which stands for a digit, such as mask:+4940123XXXX")
+
+    def masked(text: str) -> str:
+        digits = _digits(text)
+        if len(digits) < wanted:
+            raise ValueError(f"{shown(text)}: {len(digits)} digits, the mask {shown(pattern)} takes {wanted}")
+        of_number = iter(digits[-wanted:])
+        return "".join(next(of_number) if one == "X" else one for one in pattern)
+
+    return lambda texts: tuple(masked(text) for text in texts if text)
+
+
 def join(argument: str | None) -> Transform:
     """``join`` or ``join:SEPARATOR``: all texts as one, with SEPARATOR (a space) between them."""
     separator = " " if argument is None else argument
@@ -270,6 +290,7 @@ TRANSFORMS: Mapping[str, Factory] = {
     "split": split,
     "filetime": _plain("filetime", _filetime),
     "prefix": prefix,
+    "mask": mask,
     "extension-of": extension_of,
     "default": default,
     "constant": constant,

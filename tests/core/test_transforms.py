@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from syncd.plugins.phone import e164
@@ -21,6 +21,7 @@ USES = [
     *(
         "filetime",
         "prefix:+49",
+        "mask:+49 40 XX-X",
         "default:x",
         "constant:x",
         "extension-of:+49401234,+49401235/2-3",
@@ -74,6 +75,7 @@ def test_every_transform_stands_on_the_page():
     [
         *("trim:x", "lower:", "upper:1", "digits:4", "first:2", "filetime:utc"),
         *("last", "last:", "last:0", "last:-1", "last:four", "last:٤", "last:99999"),
+        *("mask", "mask:", "mask:+49401234", "mask:xxx"),
         *("prefix", "prefix:", "split:", "default", "default:", "constant", "constant:"),
         *(
             "extension-of",
@@ -126,6 +128,30 @@ def test_what_a_transform_says_of_one_text_alone_is_what_it_does(use, text):
     assert tuple(filter(None, transform((text,)))) == tuple(filter(None, (transform.one(text),)))
     assert transform.one("") == ""
     assert transform(()) == ()
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.one_of(st.just("X"), st.text(st.characters(exclude_characters="X"), max_size=4)), max_size=9),
+    st.text(st.one_of(st.characters(), st.sampled_from("0123456789")), max_size=12),
+)
+def test_a_mask_takes_digits_from_the_right_and_keeps_all_else(parts, text):
+    pattern, wanted = "".join(parts), parts.count("X")
+    assume(wanted)
+    digits = via("digits")((text,))[0]
+    made = outcome(via(f"mask:{pattern}"), (text,) if text else ("x",))
+
+    if len(digits) < wanted:
+        assert made == "fault"
+        return
+    filled = list(zip(pattern, made[0], strict=True))
+    assert all(was in ("X", now) for was, now in filled)
+    assert digits[-wanted:] == "".join(now for was, now in filled if was == "X")
+
+
+def test_too_few_digits_for_a_mask_are_told_with_both():
+    with pytest.raises(ValueError, match=r"'12': 2 digits, the mask '\+4940XXX' takes 3"):
+        via("mask:+4940XXX")(("12",))
 
 
 @settings(max_examples=200)
