@@ -8,7 +8,9 @@ import pytest
 from line_world import PLAIN, Site
 from line_world import quiet as quiet  # noqa: PLC0414 - a fixture
 
-from syncd.pipeline import people, queue
+from syncd.pipeline import line, people, queue
+from syncd.store import applying
+from syncd.store.renumbering import renumbered
 
 
 def desk(allocate, **more):
@@ -255,3 +257,62 @@ def test_a_swap_across_two_sources_waits_for_a_person_and_names_both_in_each():
 
     assert ({"ann": "300"}, {"ben": "200"}) == (numbers(site), numbers(site, "lab"))
     assert [] == site.operations()
+
+
+# --- who restarts the client ---
+
+
+def told_of(site, monkeypatch, work):
+    """Return the events that observers are told while something is done."""
+    events = []
+    with monkeypatch.context() as patch:
+        patch.setattr(site.here.plugins.hooks, "observe", events.append)
+        work()
+    return [one for one in events if one.name == "extensions_changed"]
+
+
+def test_whose_extension_has_changed_is_told_once_it_is_committed(monkeypatch):
+    """Not of new people, nor of other changes; of soft telephones as well; by number, never by name."""
+    site = Site(hq={"map": {**PLAIN["map"], "softphone_extension": "soft"}})
+    site.hire("a", "b", "c", "d")
+    for anchor, number in zip("abc", ("200", "201", "202"), strict=True):
+        site.world().change(anchor, ext=number, soft="6" + number)
+    assert [] == told_of(site, monkeypatch, site.sync)
+    site.world().change("a", ext="300")
+    site.world().change("b", soft="")
+    site.world().change("c", sn="Changed")
+    site.hire("e", ext="200")
+
+    (event,) = told_of(site, monkeypatch, site.sync)
+
+    a, b = site.person("a").id, site.person("b").id
+    run = event.fields["run"]
+    assert {"run": run, "count": 2, "accounts": [a, b]} == event.fields
+    assert 2 == site.run(run).counts["extensions_changed"]
+    assert [(a, "extension", "200", "300"), (b, "softphone_extension", "6201", None)] == renumbered(
+        site.database.conn, run
+    )
+    assert "extensions_changed" not in site.sync().counts
+
+
+def test_a_killed_process_leaves_nobody_untold(monkeypatch):
+    """What it applied counts for the run that goes on."""
+    site = Site()
+    site.hire("a", "b", ext="")
+    site.sync()
+    site.world().change("a", ext="200")
+    site.world().change("b", ext="201")
+    monkeypatch.setattr(applying, "CHUNK", 1)
+    run = site.plan()
+    with monkeypatch.context() as patch:
+        patch.setattr(applying, "end", raising)
+        with pytest.raises(KeyboardInterrupt):
+            site.apply(run)
+
+    (event,) = told_of(site, monkeypatch, lambda: line.resume(site.here))
+
+    assert 2 == event.fields["count"]
+
+
+def raising(*_):
+    raise KeyboardInterrupt

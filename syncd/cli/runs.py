@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -110,7 +111,9 @@ def _show(here: Installation, number: int, *, as_json: bool) -> None:
     document = {
         **run_document(here, run),
         "operations": _summary(here, number),
+        "queue": _queue(here, number),
         "problems": _problems(here, number),
+        "extensions_changed": _renumbered(here, number),
     }
     if as_json:
         write_json(document)
@@ -124,6 +127,25 @@ def _summary(here: Installation, number: int) -> list[dict[str, Any]]:
         (number,),
     )
     return [{"kind": kind, "state": state, "count": count} for kind, state, count in rows]
+
+
+def _queue(here: Installation, number: int) -> list[dict[str, Any]]:
+    from ..store.queue import operations
+    from .documents import operation_documents
+
+    return operation_documents(
+        here, operations(here.database, "o.run = ? AND o.state IN ('detained','failed')", [number])
+    )
+
+
+def _renumbered(here: Installation, number: int) -> list[dict[str, Any]]:
+    from ..model.naming import label
+    from ..store.renumbering import renumbered
+    from .documents import attributes_of
+
+    found = renumbered(here.database.conn, number)
+    known = attributes_of(here, {one.account for one in found})
+    return [{"who": label(known.get(one.account, {})), **one._asdict()} for one in found]
 
 
 def _problems(here: Installation, number: int) -> list[dict[str, Any]]:
@@ -154,6 +176,7 @@ def _print(here: Installation, run: dict[str, Any]) -> None:
     )
     _print_list("counts", [f"{name}: {count}" for name, count in run["counts"].items() if count])
     _print_list("operations", [f"{one['kind']}, {one['state']}: {one['count']}" for one in run["operations"]])
+    _print_list("for a person to see to: syncd queue list", _told(run["queue"]))
     _print_list(
         "platforms",
         [f"{one['platform']}: {one['appear']} appear, {one['vanish']} vanish" for one in run["platforms"]],
@@ -169,11 +192,29 @@ def _print(here: Installation, run: dict[str, Any]) -> None:
         heading("approved")
         pairs(sorted(run["approved"].items()), indent=2)
     _print_list(
+        "extensions changed: these people restart their desktop client",
+        [
+            f"account {one['account']}, {shown(one['who'])}: {one['attribute']} {shown(one['before'])} -> {shown(one['after'])}"
+            for one in run["extensions_changed"]
+        ],
+    )
+    _print_list(
         "problems",
         [f"{shown(one['anchor'])}: {shown(one['message'])} ({one['code']})" for one in run["problems"]],
     )
     if run["next"]:
         write(f"to apply it: {run['next']}")
+
+
+def _told(queue: Sequence[Mapping[str, Any]]) -> list[str]:
+    from .plans import MOST, reason_text
+
+    told = [
+        f"{one['operation']}, {one['kind']} {shown(one['who'] or one['anchor'])}: "
+        + "; ".join(map(reason_text, one["reasons"]))
+        for one in queue[:MOST]
+    ]
+    return [*told, f"and {len(queue) - MOST} more"] if len(queue) > MOST else told
 
 
 def _print_list(title: str, lines: list[str]) -> None:

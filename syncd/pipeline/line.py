@@ -23,6 +23,7 @@ from ..store.standings import precedence_of
 from ..store.summary import PlanView, entries_told, summarise
 from ..validation import Places, validate
 from .installation import Installation, Line
+from .renumbering import tell_renumbered
 from .sealing import sealer
 from .turns import ACCOUNTS, Stopping
 
@@ -284,6 +285,7 @@ def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:
         states = {k: v for k, v in ended.counts.items() if k.endswith("_operations")}
         log.info("run_applied", **states)
     tell(here, "run_applied", run=run.id, **states)
+    tell_renumbered(here, ended)
     return ended
 
 

@@ -19,6 +19,7 @@ from .contesting import ONE_MORE
 from .database import Database
 from .layers import outdated_since
 from .owners import held_by
+from .renumbering import renumbered
 from .retirement import retire_connection
 from .runs import Run, run_of
 from .sealed import Seal, make_missing
@@ -159,6 +160,9 @@ def end(database: Database, run: Run, now: str) -> Run:
             **{f"{state}_operations": count for state, count in states.items()},
             **{f"applied_{kind}": count for kind, count in applied.items()},
         }
+        if applied.keys() & {"update", "enable"}:
+            changed = {one.account for one in renumbered(conn, run.id)}
+            counts |= {"extensions_changed": len(changed)} if changed else {}
         conn.execute(
             "UPDATE runs SET state = 'ended', ended_at = ?, counts = ? WHERE id = ?",
             (now, json.dumps(counts), run.id),
