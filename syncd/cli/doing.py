@@ -150,8 +150,10 @@ def _what_next(here: Installation, run: Run) -> list[str]:
     if waiting:
         lines.append(f"{waiting} in the queue for a person: syncd queue list")
     if run.counts.get("extensions_changed"):
-        people = counted(run.counts["extensions_changed"], "person has", "people have")
-        lines.append(f"{people} another extension and restart the desktop client: syncd runs {run.id}")
+        people = counted(run.counts["extensions_changed"], "person", "people")
+        lines.append(
+            f"other extensions than before, so restart the desktop client: {people} (syncd runs {run.id})"
+        )
     if run.counts.get("kept_away"):
         lines.append("{0}: {2} ({1})".format(*KEPT_AWAY, run.counts["kept_away"]))
     if run.counts.get("unmatched"):
