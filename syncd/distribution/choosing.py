@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
-from ..errors import Unavailable
+from ..errors import Blocked, Unavailable
 from ..model import Account
 from ..store import remotes
 from ..store.database import Database
 from ..store.remotes import SUSPECT, Change, Due
 from ..store.staging import stamp
+from .claims import doubtful, require_free
 from .lanes import Lane
 from .scanning import Scan
 from .steps import Step, belongs, opened, parting_of, sought, step_of, unopened
@@ -26,10 +27,12 @@ _FLUSH = 1000
 class Batch:
     """What the worker is given at once.
 
-    ``finds`` are accounts to look up, ``open`` the steps without an outcome by the id of their intent.
+    ``finds`` are accounts to look up, those that are ``doubtful`` lest anything be taken over; ``open`` the
+    steps without an outcome by the id of their intent.
     """
 
     finds: dict[int, tuple[Due, Account]] = field(default_factory=dict)
+    doubtful: set[int] = field(default_factory=set)
     steps: list[Step] = field(default_factory=list)
     open: dict[int, Step] = field(default_factory=dict)
     answered: int = 0
@@ -54,6 +57,8 @@ class Choice:
     ) -> None:
         self.unchanged = 0
         self.unmapped = 0
+        self.blocked = 0
+        """How many want a key that is another enterprise's there."""
         self.left = 0
         """How many stay where they are because another platform has not got them yet."""
         self.moving: list[int] = []
@@ -63,6 +68,7 @@ class Choice:
         self._others = [one for one in lanes if one.name != lane.name]
         self._beat = beat
         self._last_look = False
+        self._looked: set[int] = set()
         self._changes: list[Change] = []
         self._parting: dict[int, set[str]] = {}
         self._scan = Scan(database, lane.name)
@@ -86,6 +92,11 @@ class Choice:
             self.again(self._waits.release(account))
         else:
             self.again([account])
+
+    def nothing_there(self, account: int) -> None:
+        """Learn that the platform has nothing under the number that was allocated to an account."""
+        self._looked.add(account)
+        self.again([account])
 
     def look_again(self) -> None:
         """Look a last time at those who should first arrive on another platform."""
@@ -126,7 +137,19 @@ class Choice:
                 batch.finds[row.account] = (row, sought(self._lane, row))
                 return
             step = step_of(self._lane, row)
-            step = None if step is None else self._opened(step)
+            if step is not None:
+                require_free(self._database, self._lane, step)
+                if row.account not in self._looked and (
+                    account := doubtful(self._database, self._lane, step)
+                ):
+                    batch.finds[row.account] = (row, account)
+                    batch.doubtful.add(row.account)
+                    return
+                step = self._opened(step)
+        except Blocked as error:
+            self._changes.append(trouble(self._lane, row, error, now, ""))
+            self.blocked += 1
+            return
         except Exception as error:  # noqa: BLE001 - one account that cannot be mapped must not stop the others
             self._changes.append(trouble(self._lane, row, error, now, "the mapping of its fields"))
             self.unmapped += 1

@@ -21,7 +21,8 @@ class Lane:
     ``context`` is the platform's own, to tell it what it has confirmed. ``fields_of`` makes the platform's fields from an account's attributes. ``plugin`` is who is blamed
     (by default the package of the platform's class). ``reveal`` opens a sealed value of an account (its attribute,
     its version); raises Unavailable while that cannot be done. ``pause`` is the first back-off in seconds, doubled
-    up to ``longest``. Keep a lane as long as its configuration lasts: ``health`` lives with it.
+    up to ``longest``. ``keys`` are the platform's key fields with the attributes that fill them, ``allocated`` the
+    attributes that templates allocate, and ``shared`` says that several enterprises are served. Keep a lane as long as its configuration lasts: ``health`` lives with it.
     """
 
     name: str
@@ -31,6 +32,9 @@ class Lane:
     reveal: Callable[[int, str, int, bytes], str] | None = None
     context: Context | None = None
     plugin: str = ""
+    keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    allocated: frozenset[str] = frozenset()
+    shared: bool = False
     batch: int = 100
     pause: float = 2.0
     longest: float = 3600.0

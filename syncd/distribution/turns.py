@@ -18,7 +18,7 @@ from .choosing import Batch, Choice
 from .health import Line
 from .lanes import Lane, LaneReport
 from .steps import Step
-from .verdicts import blame, looked_up, of_all, setback, trouble, untouched, verdict_of
+from .verdicts import blame, looked_up, not_taken_over, of_all, setback, trouble, untouched, verdict_of
 from .worker import Broken, Ended, Found, Job, Message, Opened, Worker
 
 
@@ -156,6 +156,7 @@ class Turn:
     def _tally(self) -> None:
         self.report.unchanged += self._choice.unchanged
         self.report.failed += self._choice.unmapped
+        self.report.waiting += self._choice.blocked
 
     # Calling the platform, and what comes of it
 
@@ -188,7 +189,7 @@ class Turn:
             if isinstance(message, Opened):
                 changes += self._opened(message.error, batch, now)
             elif isinstance(message, Found):
-                changes.append(self._found(message, batch, now))
+                changes += self._found(message, batch, now)
             elif isinstance(message, Outcome):
                 changes.append(self._answered(message, batch, now))
             else:
@@ -207,15 +208,20 @@ class Turn:
             for row in batch.rows
         ]
 
-    def _found(self, message: Found, batch: Batch, now: datetime) -> Change:
+    def _found(self, message: Found, batch: Batch, now: datetime) -> list[Change]:
         row, _ = batch.finds.pop(message.account)
         if message.error is not None:
             if isinstance(message.error, Unavailable | Denied):
                 self._lines += setback(self.lane, message.error, now, "find()")
-            return self._counted(trouble(self.lane, row, message.error, now, "find()"))
+            return [self._counted(trouble(self.lane, row, message.error, now, "find()"))]
         self._lines += self.lane.health.answers()
-        self._choice.again([row.account])
-        return looked_up(row, message.remote_id)
+        if row.account not in batch.doubtful:
+            self._choice.again([row.account])
+            return [looked_up(row, message.remote_id)]
+        if message.remote_id is None:
+            self._choice.nothing_there(row.account)
+            return []
+        return [self._counted(not_taken_over(self.lane, row, message.remote_id))]
 
     def _answered(self, outcome: Outcome, batch: Batch, now: datetime) -> Change:
         step = batch.open.pop(outcome.id)

@@ -125,6 +125,19 @@ def looked_up(row: Due, remote_id: str | None) -> Change:
     )
 
 
+def not_taken_over(lane: Lane, row: Due, remote_id: str) -> Change:
+    """Return the failure of an account whose number was allocated as free, and is that of something there."""
+    names = ", ".join(sorted(lane.allocated & frozenset().union(*lane.keys.values())))
+    message = (
+        f"{remote_id} is there already and has no account; what was allocated as free is not taken over: give account "
+        f"{row.account} another {names} (syncd accounts edit), or this very one if it is this person's, and retry"
+    )
+    return Change(
+        row.account, row.wanted, "failed", None, row.delivered, row.attempts + 1,
+        message=message, result="failed", action="find",
+    )  # fmt: skip
+
+
 def of_all(error: BaseException, doing: str) -> BaseException:
     """Return an error of the whole platform as it counts for one row: an unexpected one makes it wait, not fail."""
     if isinstance(error, Unavailable | Denied | Broken):

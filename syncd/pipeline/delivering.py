@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import SyncdError
 from ..logs import get_log
@@ -15,6 +15,8 @@ from .sealing import revealer
 from .turns import ACCOUNTS
 
 if TYPE_CHECKING:
+    from ..config.settings import PlatformSettings
+    from ..connector import Platform
     from ..distribution import Difference, Lane, LaneReport
 
 log = get_log("syncd.distribution")
@@ -62,9 +64,27 @@ def lanes_of(here: Installation, names: Iterable[str] = ()) -> list[Lane]:
                 reveal=reveal,
                 context=context,
                 batch=platform.batch,
+                **_claims(here, settings, platform),
             )
         )
     return lanes
+
+
+def _claims(here: Installation, settings: PlatformSettings, platform: Platform) -> dict[str, Any]:
+    """Return what a lane has to know of the platform's keys."""
+    mapped = {rule.attribute: rule.sources for rule in settings.mapping.rules}
+    served = here.settings.enterprises if settings.enterprises is None else settings.enterprises
+    return {
+        "keys": {
+            name: frozenset(mapped.get(name, (field.attribute,)))
+            for name, field in platform.fields.items()
+            if field.key
+        },
+        "allocated": frozenset(
+            name for role in here.settings.roles.values() for name in role.template.allocate
+        ),
+        "shared": len(served) > 1,
+    }
 
 
 def deliver(

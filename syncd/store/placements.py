@@ -39,6 +39,31 @@ class Placement(NamedTuple):
     sealed: str | None
 
 
+def rivals(
+    database: Database, platform: str, enterprise: str, attribute: str, folded: str
+) -> list[Placement]:
+    """Return the rows of a platform whose accounts, of other enterprises, have this key or did not let it go yet."""
+    rows = database.conn.execute(
+        "SELECT r.account, r.state, r.remote_id, a.enterprise, a.kind, a.attributes, a.disabled_by, a.deleted_at, NULL"
+        " FROM keys k JOIN remotes r ON r.platform = ? AND r.account = k.account JOIN accounts a ON a.id = k.account"
+        " WHERE k.attribute = ? AND k.folded = ? AND k.enterprise <> ?"
+        "  AND (k.releasing = 0 OR (r.state <> 'done' AND r.remote_id IS NOT NULL)) ORDER BY r.account",
+        (platform, attribute, folded, enterprise),
+    )
+    return [Placement(*row) for row in rows]
+
+
+def was_allocated(database: Database, account: int, names: Iterable[str]) -> bool:
+    """Say whether an account has any of these attributes from its template, and no person said so."""
+    row = database.conn.execute(
+        "SELECT 1 FROM accounts a, json_each(?) n WHERE a.id = ?"
+        " AND json_extract(a.template, '$.' || n.value) = json_extract(a.attributes, '$.' || n.value)"
+        " AND json_extract(a.local, '$.' || n.value) IS NULL LIMIT 1",
+        (json.dumps(sorted(names)), account),
+    ).fetchone()
+    return row is not None
+
+
 def seed(database: Database, platform: str, enterprises: Iterable[str]) -> int:
     """Want every account of these enterprises on a platform that knows nothing of it; return how many."""
     with database.transaction() as conn:

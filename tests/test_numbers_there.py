@@ -1,0 +1,235 @@
+"""Extensions on the nodes themselves: nobody's telephone is taken over, whoever else is there."""
+
+from __future__ import annotations
+
+import pytest
+from line_world import PLAIN, Site, plugins
+from line_world import quiet as quiet  # noqa: PLC0414 - a fixture
+from servers.nodes import sqlite_database
+
+from syncd.pipeline import people
+from syncd.pipeline.delivering import deliver
+from syncd.pipeline.policy import settle_policy
+from syncd.store import placements
+from syncd_pbx.asterisk import AsteriskPlatform
+
+ALLOCATING = {
+    "template": {"desk": {"allocate": {"extension": "200-"}}},
+    "role": {"sales": {"template": "desk"}},
+}
+
+
+@pytest.fixture
+def node(tmp_path, monkeypatch):
+    monkeypatch.setitem(plugins().platforms, "asterisk", AsteriskPlatform)
+    return sqlite_database(tmp_path / "north.sqlite")
+
+
+def opened(**configuration):
+    """Return a site whose platforms are in force."""
+    site = Site(**configuration)
+    settle_policy(site.here)
+    return site
+
+
+def platform(node, **more):
+    return {"platform": {"north": {"type": "asterisk", "url": node.url, **more}}}
+
+
+def names(node):
+    """Return who calls from which extension, by the endpoints of the node."""
+    return {one["id"]: one["callerid"] for one in node.rows("ps_endpoints")}
+
+
+def states(site, platform="north"):
+    return {
+        account: (state, message)
+        for account, state, message in site.rows(
+            "SELECT account, state, message FROM remotes WHERE platform = ?", platform
+        )
+    }
+
+
+def by_hand(node, extension="200"):
+    """Put a telephone into the node that syncd has not made."""
+    node.insert("ps_endpoints", id=extension, aors=extension, auth=extension, callerid='"Door" <200>')
+    node.insert("ps_auths", id=extension, auth_type="userpass", username=extension, password="secret of door")
+    node.insert("ps_aors", id=extension, max_contacts=1)
+
+
+# --- what somebody has put there by hand ---
+
+
+def test_a_number_that_was_allocated_never_takes_over_a_telephone_that_is_there(node):
+    by_hand(node)
+    before = node.everything()
+    site = opened(top={**ALLOCATING, **platform(node)}, hq={"role": "sales"})
+    site.hire("ann", "ben", display_name="x")
+    site.sync()
+
+    (report,) = deliver(site.here).values()
+
+    assert (1, 1) == (report.confirmed, report.failed)
+    state, message = states(site)[site.person("ann").id]
+    assert "failed" == state
+    assert message.startswith(
+        "200 is there already and has no account; what was allocated as free is not taken"
+    )
+    after = node.everything()
+    assert before == {
+        table: [row for row in rows if "201" not in row.values()] for table, rows in after.items()
+    }
+    assert {"200", "201"} == set(names(node))
+
+
+def test_who_is_given_another_number_gets_a_telephone(node):
+    by_hand(node)
+    site = opened(top={**ALLOCATING, **platform(node)}, hq={"role": "sales"})
+    site.hire("ann")
+    site.sync()
+    deliver(site.here)
+
+    people.edit(site.here, site.person("ann").id, {"extension": "250"})
+    deliver(site.here)
+
+    assert "done" == states(site)[site.person("ann").id][0]
+    assert {"200", "250"} == set(names(node))
+    assert '"Door" <200>' == names(node)["200"]
+
+
+def test_a_person_can_say_that_the_telephone_is_just_theirs(node):
+    by_hand(node)
+    site = opened(top={**ALLOCATING, **platform(node)}, hq={"role": "sales"})
+    site.hire("ann")
+    site.sync()
+    deliver(site.here)
+    placements.retry(site.database)
+    deliver(site.here)
+    assert "failed" == states(site)[site.person("ann").id][0]
+
+    people.edit(site.here, site.person("ann").id, {"extension": "200"})
+    placements.retry(site.database)
+    deliver(site.here)
+
+    assert ("done", None) == states(site)[site.person("ann").id]
+
+
+def test_a_number_that_the_source_has_adopts_what_is_there(node):
+    """The company's records say whose it is."""
+    by_hand(node)
+    site = opened(top={**ALLOCATING, **platform(node)}, hq={"role": "sales"})
+    site.hire("ann", ext="200")
+    site.sync()
+
+    deliver(site.here)
+
+    assert ("done", None) == states(site)[site.person("ann").id]
+    assert "secret of door" == node.one("ps_auths", id="200")["password"]
+
+
+def test_who_moves_to_a_node_takes_over_nothing_there(node, tmp_path):
+    south = sqlite_database(tmp_path / "south.sqlite")
+    by_hand(south)
+    nodes = {
+        name: {"type": "asterisk", "url": one.url, "accept": {"location": name}}
+        for name, one in (("north", node), ("south", south))
+    }
+    mapped = {"map": {**PLAIN["map"], "location": "l"}}
+    site = opened(top={**ALLOCATING, "platform": nodes}, hq={"role": "sales", **mapped})
+    site.hire("ann", l="north")
+    site.sync()
+    deliver(site.here)
+    site.world().change("ann", l="south")
+    site.sync()
+
+    deliver(site.here)
+
+    assert {"200"} == set(names(node)), "who is not there yet stays where they are"
+    assert '"Door" <200>' == names(south)["200"]
+    assert "failed" == states(site, "south")[site.person("ann").id][0]
+
+
+# --- two enterprises on one node ---
+
+
+def two(node, **more):
+    """Return a site with an enterprise for each of two sources, both on one node."""
+    enterprises = {"acme": {"sources": ["hq"]}, "globex": {"sources": ["lab"]}}
+    return opened(top=platform(node, **more), enterprises=enterprises, hq={}, lab={})
+
+
+def test_of_two_enterprises_only_one_has_a_number_on_a_node(node):
+    site = two(node)
+    site.hire("ann", ext="200")
+    site.hire("zoe", ext="200", source="lab")
+    site.hire("zac", ext="201", source="lab")
+    for source in ("hq", "lab"):
+        site.sync(source)
+
+    (report,) = deliver(site.here).values()
+
+    ann, zoe = site.person("ann").id, site.person("zoe", "lab").id
+    assert (2, 1, 0) == (report.confirmed, report.waiting, report.failed)
+    assert ("done", None) == states(site)[ann]
+    state, message = states(site)[zoe]
+    assert "waiting" == state
+    assert message.startswith(f"blocked: extension '200' belongs to account {ann} of enterprise acme")
+    assert {"200", "201"} == set(names(node))
+    assert [(ann,)] == site.rows("SELECT account FROM remotes WHERE remote_id = '200'")
+
+
+@pytest.mark.parametrize("way", ["another number", "gone"])
+def test_the_other_one_gets_it_once_it_is_free(node, way):
+    site = two(node)
+    site.hire("ann", ext="200")
+    site.hire("zoe", ext="200", source="lab")
+    for source in ("hq", "lab"):
+        site.sync(source)
+    deliver(site.here)
+    if way == "another number":
+        site.world().change("ann", ext="202")
+        site.sync()
+    else:
+        people.delete(site.here, site.person("ann").id)
+
+    for _ in range(2):
+        site.wait(hours=2)
+        deliver(site.here)
+
+    assert ("done", None) == states(site)[site.person("zoe", "lab").id]
+    assert ({"200", "202"} if way == "another number" else {"200"}) == set(names(node))
+
+
+def test_a_number_of_another_enterprise_is_not_renamed_to_either(node):
+    site = two(node)
+    site.hire("ann", ext="200")
+    site.hire("zoe", ext="201", source="lab")
+    for source in ("hq", "lab"):
+        site.sync(source)
+    deliver(site.here)
+    site.world("lab").change("zoe", ext="200")
+    site.sync("lab")
+
+    deliver(site.here)
+
+    assert "belongs to account" in states(site)[site.person("zoe", "lab").id][1]
+    assert {"200", "201"} == set(names(node))
+
+
+def test_enterprises_on_nodes_of_their_own_have_the_same_numbers(node, tmp_path):
+    south = sqlite_database(tmp_path / "south.sqlite")
+    nodes = {
+        name: {"type": "asterisk", "url": one.url, "enterprises": [enterprise]}
+        for name, one, enterprise in (("north", node, "acme"), ("south", south, "globex"))
+    }
+    enterprises = {"acme": {"sources": ["hq"]}, "globex": {"sources": ["lab"]}}
+    site = opened(top={"platform": nodes}, enterprises=enterprises, hq={}, lab={})
+    site.hire("ann", ext="200")
+    site.hire("zoe", ext="200", source="lab")
+    for source in ("hq", "lab"):
+        site.sync(source)
+
+    reports = deliver(site.here)
+
+    assert [1, 1] == [one.confirmed for one in reports.values()]
+    assert {"200"} == set(names(node)) == set(names(south))
