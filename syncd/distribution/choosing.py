@@ -139,12 +139,6 @@ class Choice:
             step = step_of(self._lane, row)
             if step is not None:
                 require_free(self._database, self._lane, step)
-                if row.account not in self._looked and (
-                    account := doubtful(self._database, self._lane, step)
-                ):
-                    batch.finds[row.account] = (row, account)
-                    batch.doubtful.add(row.account)
-                    return
                 step = self._opened(step)
         except Blocked as error:
             self._changes.append(trouble(self._lane, row, error, now, ""))
@@ -162,6 +156,9 @@ class Choice:
             self._delete(step, batch)
         elif self._waits.must_wait(row.account):
             self._waits.hold(row.account, row.wanted)
+        elif row.account not in self._looked and (account := doubtful(self._database, self._lane, step)):
+            batch.finds[row.account] = (row, account)
+            batch.doubtful.add(row.account)
         else:
             batch.steps.append(step)
 

@@ -221,7 +221,8 @@ class Turn:
         if message.remote_id is None:
             self._choice.nothing_there(row.account)
             return []
-        return [self._counted(not_taken_over(self.lane, row, message.remote_id))]
+        holder = remotes.holder(self._database, self.lane.name, message.remote_id)
+        return [self._counted(not_taken_over(self.lane, row, message.remote_id, holder, now))]
 
     def _answered(self, outcome: Outcome, batch: Batch, now: datetime) -> Change:
         step = batch.open.pop(outcome.id)

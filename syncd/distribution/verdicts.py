@@ -125,8 +125,14 @@ def looked_up(row: Due, remote_id: str | None) -> Change:
     )
 
 
-def not_taken_over(lane: Lane, row: Due, remote_id: str) -> Change:
-    """Return the failure of an account whose number was allocated as free, and is that of something there."""
+def not_taken_over(lane: Lane, row: Due, remote_id: str, holder: int | None, now: datetime) -> Change:
+    """Return what becomes of an account whose number was allocated as free, and is that of something there.
+
+    It waits where that is the ``holder``'s, another account, and is for a person to see to where it is nobody's.
+    """
+    if holder is not None:
+        blocked = Blocked(f"{remote_id} is still that of account {holder} on platform {lane.name}")
+        return trouble(lane, row, blocked, now, "find()")
     names = ", ".join(sorted(lane.allocated & frozenset().union(*lane.keys.values())))
     message = (
         f"{remote_id} is there already and has no account; what was allocated as free is not taken over: give account "

@@ -192,6 +192,14 @@ def contended(database: Database, platform: str) -> list[tuple[int, int, str]]:
     return rows.fetchall()
 
 
+def holder(database: Database, platform: str, remote_id: str) -> int | None:
+    """Return the account that a platform has under this remote id, if it is known."""
+    row = database.conn.execute(
+        "SELECT account FROM remotes WHERE platform = ? AND remote_id = ? LIMIT 1", (platform, remote_id)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
 def unsettled(database: Database, account: int) -> set[str]:
     """Return the platforms where an account has nothing yet, and something is to be done."""
     rows = database.conn.execute(
