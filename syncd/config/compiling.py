@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from ..model import RESERVED, VOCABULARY, Attribute, Role, Sealed, Template, Value, Vocabulary
+from ..model import RESERVED, VOCABULARY, Attribute, Licences, Role, Sealed, Template, Value, Vocabulary
 from ..places import LONGEST_SOCKET, socket_of, systemds_directory
 from .catalog import Catalog
 from .checking import checked
@@ -25,7 +25,10 @@ from .models import AttributeTable, EnterpriseTable, RoleTable, TemplateTable, T
 from .settings import EnterpriseSettings, Origin
 from .words import reference_kind, shown_reference, suggestion
 
-NAMED = ("location", "attribute", "template", "role", "enterprise", "source", "platform", "observer")
+NAMED = (
+    *("licence", "feature_profile", "location", "attribute", "template", "role"),
+    *("enterprise", "source", "platform", "observer"),
+)
 """Top-level keys under which people name things themselves."""
 
 TOP_KEYS = (*TopTable.model_fields, *NAMED)
@@ -48,6 +51,7 @@ class Draft:
     vocabulary: Vocabulary = VOCABULARY
     locations: dict[str, tuple[str, ...]] = field(default_factory=dict)
     departments: tuple[str, ...] = ()
+    licences: Licences = field(default_factory=Licences)
     templates: dict[str, Template] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
     enterprises: dict[str, EnterpriseSettings] = field(default_factory=dict)
@@ -59,6 +63,12 @@ class Draft:
     def attribute(self, path: KeyPath, name: str) -> Attribute | None:
         """Return the word of the vocabulary, or None once the problem is noted."""
         return known_attribute(self.document, self.vocabulary, path, name)
+
+    def profile(self, path: KeyPath, name: object) -> None:
+        """Note a feature profile that there is not, where any is configured."""
+        known = self.licences.profiles
+        if known and isinstance(name, str) and name not in known:
+            self.document.object_to_name(path, "feature profile", name, known)
 
 
 def compile_top(draft: Draft) -> tuple[TopTable, Path, Path, ZoneInfo]:
@@ -187,6 +197,8 @@ def _template(draft: Draft, name: str, table: TemplateTable) -> Template:
     defaults = {
         key: _default(draft, (*path, "defaults", key), value) for key, value in table.defaults.items()
     }
+    draft.profile((*path, "defaults", "feature_profile"), defaults.get("feature_profile"))
+    draft.profile((*path, "feature_profile"), table.feature_profile)
     if table.feature_profile is not None:
         if "feature_profile" in defaults:
             draft.objection((*path, "feature_profile"), "stands in the defaults as well; write it once")

@@ -57,6 +57,7 @@ def load(files: Sequence[Path] | None, catalog: Catalog, environ: Mapping[str, s
     from .effective import Effective
     from .environment import override
     from .files import read
+    from .licences import compile_licences
     from .observers import compile_metrics, compile_observers
     from .platforms import compile_platforms
     from .sources import compile_sources
@@ -65,7 +66,8 @@ def load(files: Sequence[Path] | None, catalog: Catalog, environ: Mapping[str, s
     override(document, environ, TOP_KEYS)
     draft = Draft(document, catalog, environ, Effective(document))
     top, state_directory, socket, timezone = compile_top(draft)
-    for step in (compile_vocabulary, compile_locations, compile_templates, compile_enterprises):
+    steps = (compile_vocabulary, compile_licences, compile_locations, compile_templates, compile_enterprises)
+    for step in steps:
         step(draft)
     sources, platforms = compile_sources(draft), compile_platforms(draft)
     observers, metrics = compile_observers(draft), compile_metrics(draft, top.metrics)
@@ -81,6 +83,7 @@ def load(files: Sequence[Path] | None, catalog: Catalog, environ: Mapping[str, s
         vocabulary=draft.vocabulary,
         locations=draft.locations,
         departments=top.departments,
+        licences=draft.licences,
         templates=draft.templates,
         roles=draft.roles,
         enterprises=draft.enterprises,

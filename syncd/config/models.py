@@ -70,10 +70,17 @@ def _value(value: object) -> Value:
     raise ValueError("must be a text or a list of texts; put numbers in quotes")
 
 
-def _profile(value: object) -> str:
+def profile_name(value: object) -> str:
     """Read the name of a feature profile, which is a vendor's rule."""
     if not isinstance(value, str) or not 1 <= len(value) <= 64 or "|" in value:
         raise ValueError("must be a text of 1 to 64 characters without |")
+    return value
+
+
+def _description(value: object) -> str:
+    """Read what is said of a feature profile, which is a vendor's rule."""
+    if not isinstance(value, str) or len(value) > 128 or "|" in value:
+        raise ValueError("must be a text of at most 128 characters without |")
     return value
 
 
@@ -158,11 +165,24 @@ class AttributeTable(Table):
     limit: Count = 256
 
 
+class LicenceTable(Table):
+    """``[licence.FEATURE]``: how many users may have a feature."""
+
+    count: Annotated[int, BeforeValidator(_count)] | None = None
+
+
+class ProfileTable(Table):
+    """``[feature_profile.NAME]``: the licensed features that its users have."""
+
+    description: Annotated[str, BeforeValidator(_description)] = ""
+    licences: Texts = ()
+
+
 class TemplateTable(Table):
     """``[template.NAME]``: what a new account gets."""
 
     services: Texts | None = None
-    feature_profile: Annotated[str, BeforeValidator(_profile)] | None = None
+    feature_profile: Annotated[str, BeforeValidator(profile_name)] | None = None
     defaults: dict[str, AnyValue] = Field(default={})
     wins: Texts = ()
     allocate: dict[str, Pool] = Field(default={})

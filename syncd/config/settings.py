@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from ..guard import Limits
 from ..mapping import AttributeMapping
-from ..model import VOCABULARY, Role, Template, Vocabulary
+from ..model import VOCABULARY, Licences, Role, Template, Vocabulary
 from ..places import SOCKET
 from ..planning import Terms
 from ..schedules import Timetable
@@ -104,6 +104,7 @@ class Settings:
     vocabulary: Vocabulary = VOCABULARY
     locations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     departments: tuple[str, ...] = ()
+    licences: Licences = field(default_factory=Licences)
     templates: Mapping[str, Template] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
     enterprises: Mapping[str, EnterpriseSettings] = field(default_factory=dict)

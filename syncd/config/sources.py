@@ -54,6 +54,10 @@ def _source(draft: Draft, path: KeyPath, parts: Parts, enterprise: str, preceden
     _check_synchronizer(draft, path, kind, enterprise)
     side = of_source(draft.document, draft.vocabulary)
     mapping = compile_map(draft.document, draft.catalog, (*path, "map"), table.map, side)
+    for rule in mapping.rules:
+        if rule.attribute == "feature_profile":
+            draft.profile((*path, "map", rule.attribute, "default"), rule.default)
+            draft.profile((*path, "map", rule.attribute, "constant"), rule.constant)
     if _is_whole(parts) and not table.map:
         draft.objection(path, f"maps nothing; write [source.{path[1]}.map], or name a preset")
     if table.role is not None and table.role not in draft.roles:

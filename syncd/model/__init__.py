@@ -1,5 +1,6 @@
 """Floor 0: the values of the line and the attribute vocabulary."""
 
+from .licences import DEFAULT_PROFILE, Change, Licences, Need, Profile
 from .line import (
     Candidates,
     Completed,
@@ -34,12 +35,14 @@ from .values import (
 from .vocabulary import RESERVED, VOCABULARY, Attribute, Vocabulary, fold
 
 __all__ = [
+    "DEFAULT_PROFILE",
     "RECIPES",
     "RESERVED",
     "VOCABULARY",
     "Account",
     "Attribute",
     "Candidates",
+    "Change",
     "Checkpoint",
     "Completed",
     "Correlated",
@@ -49,12 +52,15 @@ __all__ = [
     "Fault",
     "Item",
     "Layer",
+    "Licences",
+    "Need",
     "Numbers",
     "Objection",
     "Operation",
     "Outcome",
     "Present",
     "Problem",
+    "Profile",
     "Range",
     "Record",
     "Refused",

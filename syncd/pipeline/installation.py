@@ -263,6 +263,7 @@ def _salt(here: Installation, settings: SourceSettings) -> bytes:
         (terms.kind, terms.adopt, terms.owns, terms.leavers.disabled),
         sorted(here.settings.locations.items()),
         here.settings.departments,
+        sorted(here.settings.licences.profiles),
         settings.precedence,
         [_told(roles[name].template) for name in sorted(roles)],
     )

@@ -140,9 +140,10 @@ def stages(here: Installation, line: Line, staging: Staging, cursor: str | None)
 
 
 def places_of(here: Installation) -> Places:
-    """Return the locations and departments that people may be in."""
+    """Return the locations and departments that people may be in, and the feature profiles that they may have."""
     known = {word for name, words in here.settings.locations.items() for word in (name, *words)}
-    return Places(frozenset(known), frozenset(here.settings.departments))
+    profiles = here.settings.licences.profiles
+    return Places(frozenset(known), frozenset(here.settings.departments), frozenset(profiles))
 
 
 def _pulse(here: Installation, stage: str, beat: Beat | None) -> Callable[[int], None]:

@@ -24,10 +24,11 @@ class Demand(NamedTuple):
 
 
 class Places(NamedTuple):
-    """The locations and departments that are configured; an empty set lets everything in."""
+    """The locations, departments and feature profiles that are configured; an empty set lets everything in."""
 
     locations: frozenset[str] = frozenset()
     departments: frozenset[str] = frozenset()
+    profiles: frozenset[str] = frozenset()
 
 
 def validate(
@@ -41,7 +42,7 @@ def validate(
 
     What was wrong before the change and is not touched by it is not held against it.
     """
-    if not (checks or demands or places.locations or places.departments):
+    if not (checks or demands or any(places)):
         yield from stream
         return
     for item in stream:
@@ -88,10 +89,14 @@ def _of_the_change(
 
 
 def _placed(values: Mapping[str, Value], places: Places) -> Iterator[Fault]:
-    for name, known in (("location", places.locations), ("department", places.departments)):
+    for name, known, cure in (
+        ("location", places.locations, "add it to [location]"),
+        ("department", places.departments, "add it to departments"),
+        ("feature_profile", places.profiles, "write a table [feature_profile.NAME] for it"),
+    ):
         value = values.get(name)
         if known and value is not None and value not in known:
-            message = f"{name} {value!r} is not configured; add it there, or mend it in the source"
+            message = f"{name} {value!r} is not configured; {cure}, or mend it in the source"
             yield Fault(f"{name}_unknown", name, message, "detained")
 
 
