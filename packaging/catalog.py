@@ -21,6 +21,7 @@ CATALOG = ROOT / "systemd" / "syncd.catalog"
 NEXT = {
     "run_held": "See the plan:  syncd runs @SYNCD_RUN@\nAgree to it:   syncd apply @SYNCD_RUN@",
     "removals_detained": "See and decide:  syncd queue",
+    "licences_short": "How many there are, and who waits:  syncd licences",
     "run_": "More of this run:  syncd runs @SYNCD_RUN@",
     "read_torn": "More of this run:  syncd runs @SYNCD_RUN@",
     **dict.fromkeys(

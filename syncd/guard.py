@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .model import Objection
+from .model import Change, Licences, Objection
 
 FEW = 20
 """Below this many managed accounts a percentage says nothing."""
@@ -80,7 +80,8 @@ class Summary:
     guards judge when people are first missing. ``managed`` are the accounts that the connection owns, which
     removals are judged by, ``linked`` all that it says something of. ``containers`` maps a container to (people in it, people
     of it who would go). ``sizes`` are the last complete reads, newest last; ``size`` is this one, None
-    when it was not a complete read.
+    when it was not a complete read. ``users`` are the active users of each feature profile before the plan,
+    and ``changes`` says what the plan makes of them; both are empty where no ``licences`` are counted.
     """
 
     kind: str = "sync"
@@ -100,11 +101,16 @@ class Summary:
     containers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     effects: Sequence[Effect] = ()
     broken_plugins: Sequence[str] = ()
+    licences: Licences = field(default_factory=Licences)
+    users: Mapping[str, int] = field(default_factory=dict)
+    changes: Sequence[Change] = ()
 
 
 def review(plan: Summary, limits: Limits) -> list[Objection]:
     """Return every objection to a plan, sorted; none means that it may be applied."""
-    return sorted(_objections(plan, limits))
+    found = list(_objections(plan, limits))
+    leaving = all(one.scope != "removals" for one in found)
+    return sorted([*found, *_licences(plan, leaving=leaving)])
 
 
 def allowed(limit: Limit, total: int) -> int | None:
@@ -134,6 +140,13 @@ def _objections(plan: Summary, limits: Limits) -> Iterator[Objection]:
     if not plan.first:
         yield from _changes("add", plan.adds, plan.linked, plan.added_today, limits.add)
         yield from _changes("update", plan.updates, plan.linked, plan.updated_today, limits.update)
+
+
+def _licences(plan: Summary, *, leaving: bool) -> Iterator[Objection]:
+    """Judge the demand of the whole plan; leavers who are detained give nothing back."""
+    changes = [one for one in plan.changes if leaving or not one.leaves]
+    for need in plan.licences.short(plan.users, changes):
+        yield Objection(need.code, "licences", need.text)
 
 
 def _median(sizes: Sequence[int]) -> float:

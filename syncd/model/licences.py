@@ -32,15 +32,27 @@ class Change(NamedTuple):
 
 
 class Need(NamedTuple):
-    """What a plan needs of one feature: ``wanted`` more licences, where ``free`` of ``count`` are free.
+    """What a plan needs of one feature: ``wanted`` more licences, where ``free`` of those that are ``there`` are free.
 
     What the plan itself gives back is free; fewer than none are where more are in use than there are.
     """
 
     feature: str
-    count: int
+    there: int
     free: int
     wanted: int
+
+    @property
+    def code(self) -> str:
+        """What an objection to it is called."""
+        return f"too-few-licences:{self.feature}"
+
+    @property
+    def text(self) -> str:
+        """What is short, in words."""
+        free = max(self.free, 0)
+        over = f", {-self.free} more than there are being in use" if self.free < 0 else ""
+        return f"{self.feature}: {self.wanted} needed, {free} of {self.there} free ({self.wanted - free} short){over}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +89,16 @@ class Licences:
                 was, will = self.features(one.was), self.features(one.will)
                 wanted.update(dict.fromkeys(will - was, one.users))
                 freed.update(dict.fromkeys(was - will, one.users))
-            needs = [Need(name, count, count - used[name] + freed[name], wanted[name]) for name, count in self.counts.items()]
+            needs = [
+                Need(name, count, count - used[name] + freed[name], wanted[name])
+                for name, count in self.counts.items()
+            ]
             more = {need.feature: need for need in needs if need.wanted > max(need.free, 0)}
             found |= more
             if not more:
                 return [found[name] for name in sorted(found)]
-            left = [one for one in left if found.keys().isdisjoint(self.features(one.will) - self.features(one.was))]
+            left = [
+                one
+                for one in left
+                if found.keys().isdisjoint(self.features(one.will) - self.features(one.was))
+            ]

@@ -147,7 +147,8 @@ class Objection(NamedTuple):
 
     ``scope`` is ``run`` (everything is held), ``removals`` (only those operations are detained) or
     ``operation:<id>``. ``code`` is what an approval names to override it; a guard's own that is about a
-    platform ends in ``:<platform>``, and its removals are whatever lets somebody vanish from there.
+    platform ends in ``:<platform>``, and its removals are whatever lets somebody vanish from there. A guard
+    may say ``licences`` as well: what needs a licence of the feature that its code ends in is detained.
     """
 
     code: str

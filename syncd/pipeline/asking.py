@@ -102,6 +102,7 @@ def _summary(here: Installation, staging: Staging, kind: str) -> Summary:
         settled=None,
         services=services_of(here, staging.enterprise),
         broken_plugins=[failure.plugin for failure in here.plugins.failures],
+        licences=here.settings.licences,
         now=here.clock(),
     )
 

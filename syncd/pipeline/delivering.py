@@ -23,13 +23,15 @@ log = get_log("syncd.distribution")
 
 
 def finish(here: Installation, run: Run) -> Run:
-    """Do what follows from an applied run, and return it: a policy is in force.
+    """Do what follows from an applied run, and return it: a policy is in force, a licence goes to who waits for one.
 
     To be called after every apply; harmless for all other runs, and when repeated.
     """
+    from .licences import grant
     from .policy import finish_policy
 
     finish_policy(here, run)
+    grant(here)
     return run
 
 

@@ -172,6 +172,7 @@ def _settled(
         settled=settled,
         services=line.services,
         broken_plugins=[failure.plugin for failure in here.plugins.failures],
+        licences=here.settings.licences,
         now=here.clock(),
     )
     objections = judge(here, line, staging.run, summary)
@@ -250,6 +251,9 @@ def report_plan(run: Run, number: int) -> None:
     detained = [one.code for one in run.objections if one.scope == "removals"]
     if detained and run.id == number:
         log.warning("removals_detained", objections=detained, removals=run.counts.get("remove", 0))
+    short = [one.code.partition(":")[2] for one in run.objections if one.scope == "licences"]
+    if short and run.id == number:
+        log.warning("licences_short", features=short)
 
 
 def _told(run: Run) -> dict[str, int]:
@@ -281,6 +285,7 @@ def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:
             vocabulary=here.settings.vocabulary,
             clock=here.now,
             beat=_pulse(here, "apply", beat),
+            licences=here.settings.licences,
             seal=sealer(here) if wants_secrets(here.database.conn, run.id, secrets) else None,
         )
         states = {k: v for k, v in ended.counts.items() if k.endswith("_operations")}

@@ -13,8 +13,10 @@ from ..store.runs import Run, find_connection
 from ..store.sealed import speaks_of
 from ..store.standings import Standings, precedence_of
 from .asking import ask
+from .delivering import finish
 from .installation import Installation
 from .judging import judge_by_hand
+from .licences import WORD
 from .line import apply_run
 from .sealing import sealer
 
@@ -160,8 +162,11 @@ def set_enabled(here: Installation, account: int, *, enabled: bool) -> Run:
     change = {"drop": "local"} if enabled else {"add": "local"}
     disabled_by = words(standing.disabled_by, **change)
     if disabled_by == standing.disabled_by:
+        waits = " but waits for a licence: syncd licences" if disabled_by == WORD else ""
         raise SyncdError(
-            f"account {account} is not disabled by hand" if enabled else f"account {account} is already"
+            f"account {account} is not disabled by hand{waits}"
+            if enabled
+            else f"account {account} is already"
         )
     before, after = {"disabled_by": standing.disabled_by}, {"disabled_by": disabled_by}
     return _done(here, enterprise, _plain(standing, before, after))
@@ -261,4 +266,4 @@ def _done(here: Installation, enterprise: str, one: Operation, *, connection: in
     if speaks_of(here.settings.vocabulary.secrets, one.after):
         sealer(here)  # without the key nothing is planned that could not be applied
     run = ask(here, kind="manual", enterprise=enterprise, connection=connection, operations=[one])
-    return apply_run(here, run) if run.state == "planned" else run
+    return finish(here, apply_run(here, run)) if run.state == "planned" else run

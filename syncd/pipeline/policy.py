@@ -26,6 +26,7 @@ from ..store.staging import FLUSH, Staging
 from ..store.summary import PlanView
 from .delivering import lanes_of
 from .installation import Installation, platform_of, service_of
+from .licences import grant
 from .line import apply_run, report_plan
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _planned(here: Installation) -> list[Run]:
 
 
 def settle_policy(here: Installation) -> list[Run]:
-    """Plan what the configured policies change and apply what nobody objects to; return the runs.
+    """Plan what the configured policies and licences change and apply what nobody objects to; return the runs.
 
     To be called before a source is read, and before anything is delivered.
     """
@@ -99,7 +100,7 @@ def settle_policy(here: Installation) -> list[Run]:
         ended = apply_run(here, run) if run.state == "planned" else run
         finish_policy(here, ended)
         settled.append(ended)
-    return settled
+    return [*settled, *grant(here)]
 
 
 def finish_policy(here: Installation, run: Run) -> None:
@@ -135,7 +136,10 @@ def _rename(here: Installation) -> None:
 
 def _run_of(here: Installation, enterprise: str, lanes: list[Lane], changed: Mapping[str, str]) -> Run | None:
     """Return the enterprise's run: one that is or was applied, the open one that is the same, or a new one."""
-    where = "kind = 'policy' AND enterprise = ? AND state NOT IN ('failed','superseded') AND same_as IS NULL"
+    where = (
+        "kind = 'policy' AND enterprise = ? AND state NOT IN ('failed','superseded') AND same_as IS NULL"
+        " AND scope IS NOT NULL"
+    )
     last = next(iter(runs.runs(here.database, where, (enterprise,), limit=1)), None)
     if last is not None and (last.state == "applying" or _waits_for_others(here, last, changed)):
         return last

@@ -18,8 +18,10 @@ from ..store.runs import Run, find_connection, run_of
 from ..store.standings import texts
 from ..validation import Check
 from .asking import ask
+from .delivering import finish
 from .installation import Installation
 from .judging import judge_by_hand
+from .licences import fitted
 from .line import apply_run
 from .people import require_typable, standings_of
 
@@ -77,7 +79,7 @@ def release(here: Installation, ids: Iterable[int], *, why: str | None = None) -
         groups[one.connection, one.enterprise].append(one)
     released = []
     for (connection, enterprise), some in groups.items():
-        operations = [_again(here, one) for one in some]
+        operations = fitted(here, [_again(here, one) for one in some])
         run = ask(
             here,
             kind="release",
@@ -90,7 +92,7 @@ def release(here: Installation, ids: Iterable[int], *, why: str | None = None) -
             decide=partial(_decide_release, here, some, why),
         )
         log.info("decision_recorded", verb="release", run=run.id, operations=len(some))
-        released.append(apply_run(here, run) if run.state == "planned" else run)
+        released.append(finish(here, apply_run(here, run)) if run.state == "planned" else run)
     return released
 
 

@@ -13,11 +13,12 @@ from functools import partial
 from typing import Any
 
 from ..errors import SyncdError
-from ..model import Vocabulary
+from ..model import Licences, Vocabulary
 from ..planning import claims_of
 from .contesting import ONE_MORE
 from .database import Database
 from .layers import outdated_since
+from .licences import short_of
 from .owners import held_by
 from .renumbering import renumbered
 from .retirement import retire_connection
@@ -26,6 +27,8 @@ from .sealed import Seal, make_missing
 from .stale import STALE
 from .standings import texts
 from .statements import APPLY, CONTESTED, CREATE, EXCHANGING, NEXT, WANT
+
+NOT_COUNTED = Licences()
 
 CHUNK = 5000
 """How many operations one transaction applies."""
@@ -41,10 +44,12 @@ def apply(
     clock: Callable[[], str],
     beat: Callable[[int], None] | None = None,
     seal: Seal | None = None,
+    licences: Licences = NOT_COUNTED,
 ) -> Run:
     """Apply every planned operation of a run that is ``planned``, approved, or left ``applying``.
 
-    ``sources`` are those of the enterprise, in the order of their precedence. ``seal`` makes the secrets that
+    ``sources`` are those of the enterprise, in the order of their precedence. What needs one of the
+    ``licences`` that are not free any more is detained. ``seal`` makes the secrets that
     new accounts speak of, in the transaction that applies them.
     Raises SyncdError for a run in another state, StoreError when the database cannot be written.
     """
@@ -57,6 +62,7 @@ def apply(
     if not _just_planned(conn, run):
         _detain_outdated(database, run, sources, clock())
         _remember_claims(conn, run, vocabulary)
+    _detain_short(database, run, licences, clock())
     _detain_contested(database, run, clock())
     make = None if seal is None else partial(make_missing, names=vocabulary.secrets, seal=seal)
     done = last = 0
@@ -222,6 +228,14 @@ def _detain_outdated(database: Database, run: Run, sources: Sequence[str], now: 
     with database.transaction() as conn:
         for operation, message in found.items():
             detain(conn, operation, "stale", message, now)
+
+
+def _detain_short(database: Database, run: Run, licences: Licences, now: str) -> None:
+    """Detain what needs a licence that others have taken since the plan was judged."""
+    short = short_of(database, run.id, licences)
+    with database.transaction() as conn:
+        for operation, need in short.items():
+            detain(conn, operation, need.code, need.text, now)
 
 
 def _remember_claims(conn: sqlite3.Connection, run: Run, vocabulary: Vocabulary) -> None:

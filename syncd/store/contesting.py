@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ..model import Fault, Objection
 from ..planning import encode
+from .licences import OF_FEATURE
 from .owners import held_by, wanted_by
 from .staging import Staging
 
@@ -50,7 +51,9 @@ def detain(staging: Staging, objections: Iterable[Objection]) -> None:
     for one in some:
         platform = one.code.partition(":")[2] if one.by == "syncd" else ""
         whose: tuple[str, str | int]
-        if one.scope != "removals":
+        if one.scope == "licences":
+            whose = OF_FEATURE, one.code.partition(":")[2]
+        elif one.scope != "removals":
             whose = "id = ?", int(one.scope.partition(":")[2])
         elif platform:
             whose = _VANISHING, platform

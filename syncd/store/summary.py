@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from ..guard import Limits, Summary
+from ..model import Licences
 from ..services import Service
 from .database import Database
 from .effects import planned_effect
+from .licences import demand, users_by_profile
 from .settling import Settled
 from .staging import Staging, stamp
 from .standings import texts
@@ -57,6 +59,7 @@ def summarise(
     settled: Settled | None,
     services: Sequence[tuple[Service, Limits]],
     broken_plugins: Sequence[str],
+    licences: Licences,
     now: datetime,
 ) -> Summary:
     """Count what a staged plan would do, and what is known of its source."""
@@ -79,6 +82,7 @@ def summarise(
     owned, linked = managed(staging)
     planned = any(counted.values()) or removals
     today = _done_since(staging, stamp(now - timedelta(hours=24))) if planned else {}
+    changes = demand(staging.database, run, licences) if planned and licences.counts else ()
     return Summary(
         kind=kind,
         adds=counted.get("add", 0),
@@ -97,6 +101,9 @@ def summarise(
         containers=_containers(staging) if removals else {},
         effects=[planned_effect(staging, service, limits, now) for service, limits in services],
         broken_plugins=broken_plugins,
+        licences=licences,
+        users=users_by_profile(staging.database) if changes else {},
+        changes=changes,
     )
 
 

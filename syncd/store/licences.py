@@ -1,0 +1,118 @@
+"""Who has licences, and what a plan needs of them: one pass over accounts and plan, and only where any are counted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ..model import Change, Licences, Need
+from .database import OPEN, Database
+
+_PROFILE = "json_extract({}, '$.feature_profile')"
+_TABLES = """
+  CREATE TEMP TABLE IF NOT EXISTS demand (operation INTEGER PRIMARY KEY, was TEXT, will TEXT, leaves INTEGER);
+  DELETE FROM temp.demand;
+  CREATE TEMP TABLE IF NOT EXISTS licensed (profile TEXT, feature TEXT);
+  DELETE FROM temp.licensed
+"""
+# A user takes the licences of a feature profile while the account is neither disabled nor deleted.
+_DEMAND = f"""
+  INSERT INTO temp.demand SELECT * FROM (
+    SELECT o.id,
+      CASE WHEN a.disabled_by IS NULL AND a.deleted_at IS NULL THEN {_PROFILE.format("a.attributes")} END AS was,
+      CASE WHEN CASE WHEN json_type(o.after, '$.disabled_by') IS NULL THEN a.disabled_by
+          ELSE json_extract(o.after, '$.disabled_by') END IS NULL
+        AND NOT CASE WHEN json_type(o.after, '$.deleted') IS NULL THEN a.deleted_at IS NOT NULL
+          ELSE COALESCE(json_extract(o.after, '$.deleted'), 0) END
+        THEN CASE WHEN json_type(o.after, '$.feature_profile') IS NULL THEN {_PROFILE.format("a.attributes")}
+          ELSE {_PROFILE.format("o.after")} END END AS will,
+      o.kind IN ('disable','delete')
+    FROM operations o LEFT JOIN accounts a ON a.id = o.account
+    WHERE o.run = ? AND o.state = 'planned' AND o.account_kind = 'user' AND (o.kind <> 'update'
+      OR instr(o.after, '"feature_profile":') OR instr(o.after, '"disabled_by":') OR instr(o.after, '"deleted":'))
+  ) WHERE was IS NOT will
+"""
+OF_FEATURE = """id IN (SELECT d.operation FROM temp.demand d JOIN temp.licensed l ON l.profile = d.will
+  WHERE l.feature = ? AND NOT EXISTS
+    (SELECT 1 FROM temp.licensed x WHERE x.profile = d.was AND x.feature = l.feature))"""
+"""True of an operation that needs a licence of a feature; to be asked after ``demand``."""
+
+
+class Stand(NamedTuple):
+    """What of an account says whether it takes licences, and which."""
+
+    disabled_by: str | None = None
+    deleted: bool = True
+    profile: str | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether it takes any."""
+        return not (self.disabled_by or self.deleted)
+
+
+class Unlicensed(NamedTuple):
+    """A user who is not active for want of a licence and for nothing else."""
+
+    account: int
+    enterprise: str
+    profile: str | None
+    revision: int
+
+
+def users_by_profile(database: Database) -> dict[str, int]:
+    """Count the active users of each feature profile, those of all enterprises together; it reads every account."""
+    rows = database.conn.execute(
+        f"SELECT {_PROFILE.format('attributes')} AS profile, COUNT(*) FROM accounts"
+        " WHERE disabled_by IS NULL AND deleted_at IS NULL AND kind = 'user' GROUP BY profile"
+    )
+    return {profile: count for profile, count in rows if profile is not None}
+
+
+def demand(database: Database, run: int, licences: Licences) -> list[Change]:
+    """Return how the planned operations of a run change who takes what; which does stands in ``temp.demand``."""
+    conn = database.conn
+    for statement in _TABLES.split(";"):
+        conn.execute(statement)
+    conn.executemany(
+        "INSERT INTO temp.licensed VALUES (?,?)",
+        [(one.name, feature) for one in licences.profiles.values() for feature in one.features],
+    )
+    conn.execute(_DEMAND, (run,))
+    rows = conn.execute(
+        "SELECT was, will, leaves, COUNT(*) FROM temp.demand GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+    )
+    return [Change(was, will, bool(leaves), count) for was, will, leaves, count in rows]
+
+
+def short_of(database: Database, run: int, licences: Licences) -> dict[int, Need]:
+    """Return the planned operations of a run that need a licence which is not free, and of what."""
+    if not licences.counts:
+        return {}
+    changes = demand(database, run, licences)
+    needs = licences.short(users_by_profile(database), changes) if changes else []
+    query = f"SELECT id FROM operations WHERE {OF_FEATURE}"
+    return {
+        operation: need for need in needs for (operation,) in database.conn.execute(query, (need.feature,))
+    }
+
+
+def unlicensed(database: Database) -> list[Unlicensed]:
+    """Return the users who wait for a licence, in the order of their accounts; without those in the queue."""
+    rows = database.conn.execute(
+        f"SELECT id, enterprise, {_PROFILE.format('attributes')}, revision FROM accounts a"
+        " WHERE disabled_by = 'licence' AND deleted_at IS NULL AND NOT EXISTS"
+        f" (SELECT 1 FROM operations WHERE account = a.id AND {OPEN}) ORDER BY id"
+    )
+    return [Unlicensed(*row) for row in rows]
+
+
+def stands(database: Database, accounts: Iterable[int]) -> dict[int, Stand]:
+    """Return how accounts stand, by their numbers."""
+    rows = database.conn.execute(
+        f"SELECT id, disabled_by, deleted_at IS NOT NULL, {_PROFILE.format('attributes')} FROM accounts"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (json.dumps(sorted(accounts)),),
+    )
+    return {account: Stand(by, bool(deleted), profile) for account, by, deleted, profile in rows}
