@@ -40,6 +40,7 @@ VERBS = {
     "queue": ("syncd.cli.queue", "See to what waits for a person."),
     "undo": ("syncd.cli.applying", "Take back what a run did."),
     "accounts": ("syncd.cli.accounts", "List, show and change accounts."),
+    "licences": ("syncd.cli.licences", "Say how many licences there are, and who waits for one."),
     "explain": ("syncd.cli.explain", "Say why an account is as it is."),
     "deliveries": ("syncd.cli.deliveries", "See what the platforms still have to get."),
     "verify": ("syncd.cli.deliveries", "Compare platforms with what they should have."),

@@ -90,6 +90,7 @@ def _performance(stands: Standing) -> dict[str, int]:
             numbers[f"source_{source.name}_age"] = seconds_since(max(source.success.values()), stands.at)
     for platform in stands.platforms:
         numbers[f"platform_{platform.name}_age"] = seconds_since(platform.oldest, stands.at)
+    numbers |= {f"licence_{one.feature}_free": one.count - one.used for one in stands.licences}
     return numbers
 
 

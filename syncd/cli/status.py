@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..schedules import MODES, OFF
+from .licences import licence_document
 from .options import examples, json_option
 from .output import age, age_text, heading, shown, table, when, write, write_json
 from .session import Session, session_of
@@ -105,6 +106,7 @@ def _document(stands: Standing, owner: Owner | None, found: list[Trouble]) -> di
         "platforms": [_of_platform(one) for one in stands.platforms],
         "held_runs": [run._asdict() for run in stands.held],
         "by_hand": dict(stands.by_hand),
+        "licences": [licence_document(one) for one in stands.licences],
         "broken_plugins": list(stands.broken_plugins),
         "database_bytes": stands.database_bytes,
         "free_bytes": stands.free_bytes,

@@ -14,7 +14,7 @@ LEVELS = {
     **dict.fromkeys(
         ["status", "health", "schedule", "runs", "explain", "verify", "accounts list", "accounts show"], LOOK
     ),
-    **dict.fromkeys(["deliveries list", "queue list", "queue show", "db verify"], LOOK),
+    **dict.fromkeys(["licences", "deliveries list", "queue list", "queue show", "db verify"], LOOK),
     **dict.fromkeys(["preview", "sync", "apply", "undo", "retire", "deliveries retry", "db prune"], CHANGE),
     **dict.fromkeys(["queue release", "queue edit", "queue retry"], CHANGE),
     **dict.fromkeys(["queue discard", "queue ignore", "queue unignore"], CHANGE),

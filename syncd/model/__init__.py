@@ -1,6 +1,6 @@
 """Floor 0: the values of the line and the attribute vocabulary."""
 
-from .licences import DEFAULT_PROFILE, Change, Licences, Need, Profile
+from .licences import DEFAULT_PROFILE, TOO_FEW, Change, Licences, Need, Profile
 from .line import (
     Candidates,
     Completed,
@@ -38,6 +38,7 @@ __all__ = [
     "DEFAULT_PROFILE",
     "RECIPES",
     "RESERVED",
+    "TOO_FEW",
     "VOCABULARY",
     "Account",
     "Attribute",

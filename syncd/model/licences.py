@@ -11,6 +11,10 @@ DEFAULT_PROFILE = "Default"
 """The feature profile without a licensed feature, which is always there (a vendor's rule)."""
 
 
+TOO_FEW = "too-few-licences"
+"""What an objection is called that is about a feature; its name follows, behind a colon."""
+
+
 class Profile(NamedTuple):
     """A feature profile: each active user who has it takes one licence of each of its ``features``."""
 
@@ -45,7 +49,7 @@ class Need(NamedTuple):
     @property
     def code(self) -> str:
         """What an objection to it is called."""
-        return f"too-few-licences:{self.feature}"
+        return f"{TOO_FEW}:{self.feature}"
 
     @property
     def text(self) -> str:

@@ -19,6 +19,7 @@ OUTCOMES = ("ended", "failed", "superseded")
 """The states that a run does not leave any more."""
 
 OPEN_STATES = ("detained", "failed", "waiting")
+LICENCE_STATES = ("count", "used", "waiting")
 UNDELIVERED = ("pending", "waiting", "failed")
 
 Sample = tuple[Mapping[str, str], float]
@@ -122,6 +123,15 @@ def families(standing: Standing, counters: Counters, *, reload_ok: bool = True) 
             ),
         ),
         *_of_platforms(standing),
+        _gauge(
+            "syncd_licences",
+            "Licences of a feature: those that there are, those in use, and users who wait for one.",
+            (
+                ({"feature": one.feature, "state": state}, getattr(one, state))
+                for one in standing.licences
+                for state in LICENCE_STATES
+            ),
+        ),
         _gauge("syncd_config_reload_ok", "0 if the last reload was refused.", [({}, float(reload_ok))]),
         _gauge(
             "syncd_broken_plugins", "Plugins that could not be loaded.", [({}, len(standing.broken_plugins))]

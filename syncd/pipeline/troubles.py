@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .watching import ConnectionStanding, PlatformStanding, Standing
+from .watching import ConnectionStanding, LicenceStanding, PlatformStanding, Standing
 
 WARNING, CRITICAL = 1, 2
 """How grave a trouble is: somebody has to look at it, or something does not work."""
@@ -17,6 +17,7 @@ ENDS = {
     "connection_late": "connection_recovered",
     "deliveries_failed": "deliveries_cleared",
     "disk_low": "disk_recovered",
+    "licences_scarce": "licences_enough",
     "platform_failed": "platform_recovered",
     "plan_held": "plan_settled",
     "plugin_failed": "plugin_recovered",
@@ -28,6 +29,7 @@ OVER = {
     "connection_recovered": "is read again",
     "deliveries_cleared": "no delivery is failed any more",
     "disk_recovered": "has room again",
+    "licences_enough": "has enough again",
     "platform_recovered": "works again",
     "plan_settled": "no plan is held any more",
     "plugin_recovered": "can be loaded again",
@@ -70,6 +72,7 @@ def troubles(standing: Standing) -> list[Trouble]:
         *(one for platform in standing.platforms for one in _of_platform(platform)),
         *_of_runs(standing),
         *_of_queue("", standing.by_hand),
+        *(trouble for one in standing.licences for trouble in _of_licence(one)),
         *_of_disk(standing),
     ]
     return sorted(found, key=lambda one: -one.severity)
@@ -161,6 +164,22 @@ def _of_platform(one: PlatformStanding) -> Iterator[Trouble]:
             text=f"{failed} failed {'delivery waits' if failed == 1 else 'deliveries wait'} for a person",
             next=f"syncd deliveries list --platform {one.name}",
             fields={**about, "failed": failed},
+        )
+
+
+def _of_licence(one: LicenceStanding) -> Iterator[Trouble]:
+    """What waits in the queue for a licence is told with the queue."""
+    if one.over or one.waiting:
+        waiting = (
+            f"; {one.waiting} {'user is' if one.waiting == 1 else 'users are'} not active for want of one"
+        )
+        yield Trouble(
+            kind="licences_scarce",
+            subject=f"licence {one.feature}",
+            severity=WARNING,
+            text=f"{one.used} of {one.count} are in use{waiting if one.waiting else ''}",
+            next="syncd licences",
+            fields={"feature": one.feature, "count": one.count, "used": one.used, "waiting": one.waiting},
         )
 
 

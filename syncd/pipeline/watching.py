@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,7 +11,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ..config.settings import SourceSettings
+from ..model import TOO_FEW
 from ..schedules import MODES, Schedule, parse
+from ..store import licences as licensing
 from ..store import watching as store
 from ..store.remotes import time_of
 from ..store.watching import Known, Latest, Open
@@ -72,6 +75,25 @@ class PlatformStanding:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class LicenceStanding:
+    """A licensed feature: how many licences there are, and how many users have one.
+
+    ``waiting`` users are not active for want of one; ``queued`` operations are detained for it.
+    """
+
+    feature: str
+    count: int
+    used: int
+    waiting: int = 0
+    queued: int = 0
+
+    @property
+    def over(self) -> int:
+        """How many more are in use than there are."""
+        return max(self.used - self.count, 0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """How everything stood at ``at``. ``by_hand`` counts open operations that belong to no source."""
@@ -81,6 +103,7 @@ class Standing:
     platforms: tuple[PlatformStanding, ...]
     runs: tuple[Open, ...] = ()
     by_hand: Mapping[str, int] = field(default_factory=dict)
+    licences: tuple[LicenceStanding, ...] = ()
     broken_plugins: tuple[str, ...] = ()
     database_bytes: int = 0
     free_bytes: int | None = None
@@ -112,6 +135,7 @@ def standing(
         platforms=_platforms(here, {lane.name: lane for lane in lanes}),
         runs=tuple(store.open_runs(here.database)),
         by_hand=_of(operations, None),
+        licences=licences_of(here),
         broken_plugins=tuple(sorted({failure.plugin for failure in here.plugins.failures})),
         database_bytes=sizes,
         free_bytes=free,
@@ -253,6 +277,20 @@ def _heard(here: Installation, name: str) -> tuple[str, str]:
             if message.startswith(state):
                 return state, message
     return "well", ""
+
+
+def licences_of(here: Installation) -> tuple[LicenceStanding, ...]:
+    """Return each licensed feature; nothing is looked up where there is none."""
+    licences = here.settings.licences
+    if not licences.counts:
+        return ()
+    used = licences.used(licensing.users_by_profile(here.database))
+    waiting = licences.used(Counter(one.profile or "" for one in licensing.unlicensed(here.database)))
+    queued = licensing.queued(here.database)
+    return tuple(
+        LicenceStanding(name, count, used[name], waiting[name], queued[f"{TOO_FEW}:{name}"])
+        for name, count in sorted(licences.counts.items())
+    )
 
 
 def _of(operations: Mapping[tuple[str | None, str], int], name: str | None) -> dict[str, int]:

@@ -49,18 +49,20 @@ def detain(staging: Staging, objections: Iterable[Objection]) -> None:
     """Detain what objections are about, unless it is the whole run; and who was to take over a key of it."""
     conn, some = staging.conn, [one for one in objections if one.scope != "run"]
     for one in some:
-        platform = one.code.partition(":")[2] if one.by == "syncd" else ""
+        about = one.code.partition(":")[2] if one.by == "syncd" else ""
+        states = "'planned','waiting'"
         whose: tuple[str, str | int]
         if one.scope == "licences":
-            whose = OF_FEATURE, one.code.partition(":")[2]
+            whose = OF_FEATURE, about
+            states += ",'detained'"  # who needs two features is told of both
         elif one.scope != "removals":
             whose = "id = ?", int(one.scope.partition(":")[2])
-        elif platform:
-            whose = _VANISHING, platform
+        elif about:
+            whose = _VANISHING, about
         else:
             whose = "kind IN ('disable','delete') AND ?", 1
         conn.execute(
-            f"UPDATE operations SET state = 'detained', {ONE_MORE} WHERE run = ? AND state IN ('planned','waiting')"
+            f"UPDATE operations SET state = 'detained', {ONE_MORE} WHERE run = ? AND state IN ({states})"
             f" AND {whose[0]}",
             (encode([one.code, None, one.message, "detained"]), staging.run, whose[1]),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -108,6 +109,15 @@ def unlicensed(database: Database) -> list[Unlicensed]:
         f" (SELECT 1 FROM operations WHERE account = a.id AND {OPEN}) ORDER BY id"
     )
     return [Unlicensed(*row) for row in rows]
+
+
+def queued(database: Database) -> Counter[str]:
+    """Count the operations that are detained for want of a licence, by the code of the objection."""
+    rows = database.conn.execute(
+        "SELECT json_extract(j.value, '$[0]'), COUNT(*) FROM operations o, json_each(o.reasons) j"
+        f" WHERE o.{OPEN} AND o.state = 'detained' AND o.reasons IS NOT NULL GROUP BY 1"
+    )
+    return Counter(dict(rows.fetchall()))
 
 
 def stands(database: Database, accounts: Iterable[int]) -> dict[int, Stand]:
