@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 from ..mapping import AttributeMapping, Rule, mapper
 from ..model import Entry, Fault, Value, sampled
-from ..validation import Check, judged
+from ..validation import Check, Places, judged
 from .installation import Installation, demands_of
-from .line import places_of
 
 
 def judge_by_hand(
@@ -29,3 +28,14 @@ def judge_by_hand(
     record = mapper(AttributeMapping(rules, ""), words)(Entry("", texts))
     demands = demands_of(here, enterprise)
     return [*record.faults, *judged(values, was, checks, demands, places_of(here), kind)]
+
+
+def places_of(here: Installation) -> Places:
+    """Return where people may be, and which feature profiles and roles they may have."""
+    known = {word for name, words in here.settings.locations.items() for word in (name, *words)}
+    return Places(
+        frozenset(known),
+        frozenset(here.settings.departments),
+        frozenset(here.settings.licences.profiles),
+        frozenset(here.settings.roles),
+    )

@@ -21,8 +21,9 @@ from ..store.settling import Settled, settle
 from ..store.staging import Staging, stamp
 from ..store.standings import precedence_of
 from ..store.summary import PlanView, entries_told, summarise
-from ..validation import Places, validate
+from ..validation import validate
 from .installation import Installation, Line
+from .judging import places_of
 from .renumbering import tell_renumbered
 from .sealing import sealer
 from .turns import ACCOUNTS, Stopping
@@ -137,13 +138,6 @@ def stages(here: Installation, line: Line, staging: Staging, cursor: str | None)
     stream = complete(stream, line.completion)
     stream = validate(stream, line.settings.checks, line.demands, places_of(here), line.settings.terms.kind)
     return plan(stream, line.settings.terms, line.vocabulary, line.protected)
-
-
-def places_of(here: Installation) -> Places:
-    """Return the locations and departments that people may be in, and the feature profiles that they may have."""
-    known = {word for name, words in here.settings.locations.items() for word in (name, *words)}
-    profiles = here.settings.licences.profiles
-    return Places(frozenset(known), frozenset(here.settings.departments), frozenset(profiles))
 
 
 def _pulse(here: Installation, stage: str, beat: Beat | None) -> Callable[[int], None]:

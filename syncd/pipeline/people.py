@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..config.words import unknown
 from ..errors import SyncdError
-from ..model import Fault, Numbers, Operation, Standing, Value, fold, fold_layers
+from ..model import Fault, Numbers, Operation, Role, Standing, Value, fold, fold_layers
 from ..planning import claims_of, encode, kind_of, operation, touched, way_back, words
 from ..store.layers import changed, said_after
 from ..store.runs import Run, find_connection
@@ -73,19 +74,17 @@ def add(
 ) -> Run:
     """Add an account by hand (Quick Add with a ``role``): its template first, then the values given.
 
-    Such an account has no owner: no source can ever remove it.
+    A role among the values is the ``role``. Such an account has no owner: no source can ever remove it.
     """
     require_typable(here, values)
     if enterprise not in here.settings.enterprises:
         raise SyncdError(f"there is no enterprise {enterprise!r} in the configuration")
     base: dict[str, Value] = {}
     allocate: Mapping[str, Numbers] = {}
-    if role is not None:
-        if role not in here.settings.roles:
-            known = ", ".join(sorted(here.settings.roles)) or "none"
-            raise SyncdError(f"there is no role {role!r}; configured are: {known}")
-        template = here.settings.roles[role].template
-        base = {**template.defaults, "role": role}
+    found = _role(here, role, values)
+    if found is not None:
+        template = found.template
+        base = {**template.defaults, "role": found.name}
         allocate = {name: pool for name, pool in template.allocate.items() if name not in values}
     after = {**base, **values}
     promised = {name: next(iter(pool)) for name, pool in allocate.items()}
@@ -104,6 +103,19 @@ def add(
         allocate=allocate,
     )
     return _done(here, enterprise, one)
+
+
+def _role(here: Installation, role: str | None, values: Mapping[str, Value]) -> Role | None:
+    """Return the role that a new account is to have; where none is configured, that is a word like others."""
+    roles, said = here.settings.roles, values.get("role") or None
+    if role is not None and said not in (None, role):
+        raise SyncdError(f"the role is to be {role!r} and {said!r}; give it once")
+    name = role if role is not None else said
+    if name is None or (role is None and not roles):
+        return None
+    if name not in roles:
+        raise SyncdError(f"{unknown('role', str(name), roles)}; see [role.NAME] in the configuration")
+    return roles[str(name)]
 
 
 def edit(here: Installation, account: int, values: Mapping[str, Value | None]) -> Run:

@@ -24,11 +24,12 @@ class Demand(NamedTuple):
 
 
 class Places(NamedTuple):
-    """The locations, departments and feature profiles that are configured; an empty set lets everything in."""
+    """What may be said of people, as far as it is configured; an empty set lets everything in."""
 
     locations: frozenset[str] = frozenset()
     departments: frozenset[str] = frozenset()
     profiles: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
 
 
 def validate(
@@ -71,7 +72,8 @@ def judged(
 ) -> list[Fault]:
     """Return what is wrong with an account's values; ``was`` is what it says now, None for a new one."""
     same, values = values == was, sampled(values)
-    if was is None:
+    if was is None:  # whose role was looked up when the record was completed
+        places = places._replace(roles=frozenset())
         return [*judge(values, checks), *_placed(values, places), *_demanded(values, None, demands, kind)]
     if same:
         return []
@@ -89,15 +91,16 @@ def _of_the_change(
 
 
 def _placed(values: Mapping[str, Value], places: Places) -> Iterator[Fault]:
-    for name, known, cure in (
-        ("location", places.locations, "add it to [location]"),
-        ("department", places.departments, "add it to departments"),
-        ("feature_profile", places.profiles, "write a table [feature_profile.NAME] for it"),
+    for name, known, cure, state in (
+        ("location", places.locations, "add it to [location]", "detained"),
+        ("department", places.departments, "add it to departments", "detained"),
+        ("feature_profile", places.profiles, "write a table [feature_profile.NAME] for it", "detained"),
+        ("role", places.roles, "write a table [role.NAME] for it", "failed"),
     ):
         value = values.get(name)
         if known and value is not None and value not in known:
             message = f"{name} {value!r} is not configured; {cure}, or mend it in the source"
-            yield Fault(f"{name}_unknown", name, message, "detained")
+            yield Fault(f"{name}_unknown", name, message, state)
 
 
 def _demanded(
