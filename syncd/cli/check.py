@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
 
 from .failures import exit_code_of, worst
+from .inventory import configured, still_used
 from .options import examples, json_option
 from .output import counted, say, shown, write, write_json
 from .samples import print_samples, samples_of
@@ -60,9 +62,11 @@ def check(ctx: click.Context, /, *, connect: bool, show: bool, as_json: bool) ->
         if not as_json and (one.code or connect or show):
             write(f"{'! ' if one.code else '  '}{one.about}: {shown(one.message)}")
     problems = [one for one in found if one.code]
+    counts = {} if any(one.about == "configuration" for one in problems) else configured(session.settings)
     if as_json:
         write_json(
             {
+                "configured": counts,
                 "problems": [
                     {"about": one.about, "message": one.message, "exit_code": one.code} for one in problems
                 ],
@@ -77,6 +81,8 @@ def check(ctx: click.Context, /, *, connect: bool, show: bool, as_json: bool) ->
             for one in found:
                 if not one.code:
                     say(f"note: {one.about}: {shown(one.message)}")
+        if counts:
+            say(f"configured: {', '.join(counted(count, what) for what, count in counts.items())}")
         say(counted(len(problems), "problem") if problems else "no problem was found")
     ctx.exit(worst([one.code for one in problems]))
 
@@ -124,7 +130,7 @@ def _connectors(settings: Settings) -> Iterator[tuple[str, Configured]]:
 def _state(session: Session) -> Iterator[Finding]:
     """Look at the state directory and at the database in it, as their owner would find them."""
     from ..errors import StoreError
-    from ..store.database import open_reading
+    from ..store.database import BROKEN, open_reading
 
     place, about = session.settings.state_directory, "state directory"
     try:
@@ -143,9 +149,10 @@ def _state(session: Session) -> Iterator[Finding]:
     if not session.database.exists():
         return
     try:
-        open_reading(session.database).close()
-    except StoreError as error:
-        yield Finding("database", str(error), error.exit_code)
+        with closing(open_reading(session.database)) as database:
+            yield from (Finding(*told) for told in still_used(session.settings, database))
+    except (StoreError, *BROKEN) as error:
+        yield Finding("database", str(error), exit_code_of(error))
 
 
 def _secrets(session: Session, about: str, options: Any) -> Iterator[Finding]:

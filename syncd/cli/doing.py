@@ -146,6 +146,9 @@ def _what_next(here: Installation, run: Run) -> list[str]:
             if command
             else "nobody can set this aside: mend the cause, then do it again"
         )
+    if run.kind == "release" and (idle := _without_licence(here, run)):
+        told = f"{counted(idle, 'account')} {'is' if idle == 1 else 'are'}"
+        lines.append(f"{told} not active for want of a licence: syncd licences")
     waiting = _waiting(here, run)
     if waiting:
         lines.append(f"{waiting} in the queue for a person: syncd queue list")
@@ -161,6 +164,16 @@ def _what_next(here: Installation, run: Run) -> list[str]:
     if run.counts.get("problems"):
         lines.append(f"entries that could not be used: {run.counts['problems']} (syncd runs {run.id})")
     return lines
+
+
+def _without_licence(here: Installation, run: Run) -> int:
+    """Count those whom a run has left without a licence."""
+    row: tuple[Any, ...] = here.database.conn.execute(
+        "SELECT COUNT(*) FROM operations o JOIN accounts a ON a.id = o.account"
+        " WHERE o.run = ? AND o.state = 'applied' AND a.disabled_by = 'licence' AND a.deleted_at IS NULL",
+        (run.id,),
+    ).fetchone()
+    return int(row[0])
 
 
 def _waiting(here: Installation, run: Run) -> int:
