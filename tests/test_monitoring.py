@@ -37,8 +37,8 @@ def rows(heading):
 
 @pytest.fixture(scope="module")
 def written():
-    """Every metric by its name, of a site that has a source and a platform."""
-    site = Site(top={"platform": {"pbx": {"type": "memory"}}})
+    """Every metric by its name, of a site that has a source, a platform and licences."""
+    site = Site(top={"platform": {"pbx": {"type": "memory"}}, "licence": {"voicemail": {"count": 9}}})
     site.hired(2)
     counters = Counters()
     counters.look(site.database)
