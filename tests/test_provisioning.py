@@ -309,3 +309,19 @@ def test_the_document_of_a_plan_names_the_features(staffed):
     told = json.loads(staffed.run("queue", "list", "--json").stdout)["operations"]
 
     assert {"too-few-licences:voicemail"} == {reason["code"] for one in told for reason in one["reasons"]}
+
+
+def test_what_happened_to_who_waited_is_told_by_explain_and_runs(staffed):
+    write(staffed, *PEOPLE, ("4", "bob"), ("5", "cyd"))
+    staffed.out("sync")
+    staffed.out("queue", "release", "--all", "--yes")
+    assert "disabled (licence)" in staffed.out("accounts", "list", "cyd")
+    staffed.out("accounts", "delete", "bob", "--yes")
+    (run,) = [one for one in staffed.json("runs")["runs"] if one["kind"] == "policy"]
+
+    assert "there are licences for users who waited for one" in staffed.out("runs", str(run["run"]))
+    assert "active" in staffed.out("accounts", "list", "cyd")
+    assert f"of run {run['run']}" in staffed.out("explain", "cyd")
+    undone = staffed.run("undo", str(run["run"]), "--yes")
+    assert 64 == undone.exit_code
+    assert "to take one back: syncd accounts disable" in undone.output

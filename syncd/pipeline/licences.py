@@ -20,6 +20,7 @@ from ..store.standings import texts
 from .asking import ask
 from .installation import Installation
 from .line import apply_run
+from .turns import ACCOUNTS
 
 WORD = "licence"
 """What ``disabled_by`` says of a user for whom there is no licence."""
@@ -103,12 +104,16 @@ def grant(here: Installation) -> list[Run]:
 
     To be called after whatever may have freed one; it costs nothing while nobody waits.
     """
-    waiting = store.unlicensed(here.database)
-    if not waiting or here.plugins.failures:
+    if here.plugins.failures or not store.unlicensed(here.database):
         return []
+    with here.alone(ACCOUNTS, "the handing out of licences"):
+        return _granted(here)
+
+
+def _granted(here: Installation) -> list[Run]:
     free = _Free(here)
     chosen: dict[str, list[Unlicensed]] = defaultdict(list)
-    for one in waiting:
+    for one in store.unlicensed(here.database):
         if free.take(None, one.profile) is None:
             chosen[one.enterprise].append(one)
     granted = []

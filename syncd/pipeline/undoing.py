@@ -18,6 +18,7 @@ from ..store.staging import FLUSH
 from ..store.standings import Standings, texts
 from .asking import ask
 from .installation import Installation
+from .licences import WHY
 from .people import standings_of
 
 
@@ -33,6 +34,10 @@ def plan_undo(here: Installation, number: int, *, why: str | None = None) -> Run
     if not done:
         same = f": its plan was that of run {run.same_as}; to undo that: syncd undo {run.same_as}"
         raise SyncdError(f"run {number} applied nothing that could be undone{same if run.same_as else ''}")
+    if run.kind == "policy" and run.why == WHY:
+        raise SyncdError(
+            f"run {number} has given licences to users who waited for one; to take one back: syncd accounts disable"
+        )
     if run.kind == "policy":
         raise SyncdError(
             f"run {number} came of a change of the configuration; change that back, and what follows is "
