@@ -440,6 +440,25 @@ class TestTheConfiguration:
         assert "Default" in company.here.settings.licences.profiles
 
 
+def indexes(company):
+    return {name for (name,) in company.rows("SELECT name FROM sqlite_master WHERE type = 'index'")}
+
+
+def test_users_are_counted_by_an_index_that_only_who_counts_licences_has(company, tmp_path_factory):
+    queries = []
+    company.database.conn.set_trace_callback(queries.append)
+    users_by_profile(company.database)
+    company.database.conn.set_trace_callback(None)
+    (plan,) = company.rows(f"EXPLAIN QUERY PLAN {queries[-1]}")
+    other = Company(tmp_path_factory.mktemp("other"), STAFF + PLATFORM)
+    other.hire("ada")
+    other.sync()
+
+    assert "USING INDEX accounts_profile" in plan[-1]
+    assert {"accounts_profile"} == indexes(company) - indexes(other)
+    other.database.close()
+
+
 NAMES = st.sampled_from("abcdef")
 STEPS = st.lists(
     st.one_of(

@@ -11,6 +11,9 @@ from ..model import Change, Licences, Need
 from .database import OPEN, Database
 
 _PROFILE = "json_extract({}, '$.feature_profile')"
+_HAS_PROFILE = """kind = 'user' AND disabled_by IS NULL AND deleted_at IS NULL
+  AND instr(attributes, '"feature_profile":')"""
+_INDEX = f"CREATE INDEX IF NOT EXISTS accounts_profile ON accounts({_PROFILE.format('attributes')}) WHERE {_HAS_PROFILE}"
 _SAYS = "json_type(o.after, '$.{}') IS NOT NULL"
 _TABLES = """
   CREATE TEMP TABLE IF NOT EXISTS demand (operation INTEGER PRIMARY KEY, was TEXT, will TEXT, leaves INTEGER);
@@ -66,16 +69,17 @@ class Unlicensed(NamedTuple):
 def users_by_profile(database: Database) -> dict[str, int]:
     """Count the active users of each feature profile, those of all enterprises together."""
     profile = _PROFILE.format("attributes")
-    rows = database.conn.execute(  # in the words of the index accounts_profile
-        f"SELECT {profile}, COUNT(*) FROM accounts WHERE kind = 'user' AND disabled_by IS NULL"
-        f" AND deleted_at IS NULL AND instr(attributes, '\"feature_profile\":') GROUP BY {profile}"
-    )
-    return dict(rows.fetchall())
+    query = f"SELECT {profile}, COUNT(*) FROM accounts WHERE {_HAS_PROFILE} GROUP BY {profile}"
+    return dict(database.conn.execute(query).fetchall())
 
 
 def demand(database: Database, run: int, licences: Licences) -> list[Change]:
-    """Return how the planned operations of a run change who takes what; which does stands in ``temp.demand``."""
+    """Return how the planned operations of a run change who takes what; which does stands in ``temp.demand``.
+
+    It makes the index that users are counted by: whoever counts no licences does not pay for it.
+    """
     conn = database.conn
+    conn.execute(_INDEX)
     for statement in _TABLES.split(";"):
         conn.execute(statement)
     conn.executemany(

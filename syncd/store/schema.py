@@ -112,8 +112,6 @@ CREATE TABLE accounts (
   active INTEGER GENERATED ALWAYS AS (disabled_by IS NULL AND deleted_at IS NULL) VIRTUAL
 ) STRICT;
 CREATE INDEX accounts_unlicensed ON accounts(disabled_by) WHERE disabled_by = 'licence';
-CREATE INDEX accounts_profile ON accounts(json_extract(attributes, '$.feature_profile'))
-  WHERE kind = 'user' AND disabled_by IS NULL AND deleted_at IS NULL AND instr(attributes, '"feature_profile":');
 
 CREATE TABLE links (
   id INTEGER PRIMARY KEY,
