@@ -20,7 +20,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .errors import ConnectorError, Gone
 from .model import Account, Delivery, Event, Item, Outcome
@@ -103,6 +103,10 @@ class Connector:
 
 class Source(Connector):
     """Where people come from."""
+
+    synchronizer: ClassVar[Literal["directory", "pbx"]] = "directory"
+    """Whose people these are: a directory's (or a file's, a service's), or a PBX node's. An enterprise is
+    made of sources of one kind; those of the other can only add to its accounts (``owns = false``)."""
 
     incremental: bool = False
     """True if ``read`` with a cursor yields only what has changed since; options may decide it."""

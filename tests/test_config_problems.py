@@ -39,7 +39,9 @@ def problems(tmp_path):
         (HEAD + 'synchronizer = "none"\n' + SOURCE + MAP,
          '3: enterprise.acme.sources: has no place where synchronizer = "none"'),
         (HEAD + 'synchronizer = "pbx"\n' + SOURCE + MAP,
-         "3: enterprise.acme.sources[0]: 'hq' is a directory source, and the synchronizer of this "+"enterprise is 'pbx'; an enterprise has sources of one kind"),
+         ("3: enterprise.acme.sources[0]: 'hq' is a directory source, and the synchronizer of this "
+         "enterprise is 'pbx': give it to another enterprise, write synchronizer = "
+         '"directory" and name sources of that kind alone, or let it only add to accounts (owns = false)')),
         ('state_directory = "here"\n' + SMALL, "1: state_directory: 'here' must begin with /"),
         ('timezone = ""\n' + SMALL, "1: timezone: must be a text that is not empty"),
         ('timezone = "Nowhere"\n' + SMALL,
@@ -253,7 +255,7 @@ syncd.toml:19: enterprise.acm.synchronizer: must be 'none', 'directory' or 'pbx'
 syncd.toml:20: enterprise.acm.sources[1]: there is no source 'hg'; there are branch, hq and left
 syncd.toml:21: enterprise.acm.protected[0]: 'svc-*' must be an attribute and a pattern, such as "login:svc-*"
 syncd.toml:21: enterprise.acm.protected[1]: there is no attribute 'logon'; did you mean 'login'?
-syncd.toml:25: enterprise.other.sources[0]: 'branch' is a pbx source, and the synchronizer of this enterprise is 'directory'; an enterprise has sources of one kind
+syncd.toml:25: enterprise.other.sources[0]: 'branch' is a pbx source, and the synchronizer of this enterprise is 'directory': give it to another enterprise, write synchronizer = "pbx" and name sources of that kind alone, or let it only add to accounts (owns = false)
 syncd.toml:26: enterprise.other.sources[1]: 'hq' belongs to the enterprise 'acm' already
 syncd.toml:31: source.hq.url: must be a list
 syncd.toml:32: source.hq.bind.password: is a secret, and this file is no place for one; write where it is to be found: "credential:NAME" or "file:/PATH"

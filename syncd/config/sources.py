@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import cast
 
 from pydantic import BaseModel
 
-from ..connector import Connector
+from ..connector import Connector, Source
 from ..planning import Leavers, Terms
 from ..schedules import Timetable, shortest
 from ..validation import Check, Test
@@ -51,7 +52,8 @@ def _source(draft: Draft, path: KeyPath, parts: Parts, enterprise: str, preceden
     table = checked(draft.document, SourceTable, parts.engine, path)
     draft.effective.note(path, parts.engine, table)
     options = options_of(draft, path, parts, kind, SOURCE_KEYS)
-    _check_synchronizer(draft, path, kind, enterprise)
+    if kind is not None and enterprise and table.owns:
+        _check_synchronizer(draft, path, cast("type[Source]", kind), enterprise)
     side = of_source(draft.document, draft.vocabulary)
     mapping = compile_map(draft.document, draft.catalog, (*path, "map"), table.map, side)
     for rule in mapping.rules:
@@ -112,16 +114,15 @@ def _lend(
             lent[(*path, name)] = origin
 
 
-def _check_synchronizer(draft: Draft, path: KeyPath, kind: type[Connector] | None, enterprise: str) -> None:
-    if kind is None or not enterprise:
-        return
+def _check_synchronizer(draft: Draft, path: KeyPath, kind: type[Source], enterprise: str) -> None:
+    """Note a source of the other kind; one that owns nobody is not asked about."""
     settings = draft.enterprises[enterprise]
-    belongs = getattr(kind, "synchronizer", "directory")
-    if settings.synchronizer not in {belongs, "none"}:
+    if settings.synchronizer not in {kind.synchronizer, "none"}:
         place = settings.sources.index(str(path[1]))
         message = (
-            f"{path[1]!r} is a {belongs} source, and the synchronizer of this enterprise is "
-            f"{settings.synchronizer!r}; an enterprise has sources of one kind"
+            f"{path[1]!r} is a {kind.synchronizer} source, and the synchronizer of this enterprise is "
+            f"{settings.synchronizer!r}: give it to another enterprise, write synchronizer = "
+            f'"{kind.synchronizer}" and name sources of that kind alone, or let it only add to accounts (owns = false)'
         )
         draft.objection(("enterprise", enterprise, "sources", place), message)
 
