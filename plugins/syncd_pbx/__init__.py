@@ -11,9 +11,13 @@ SYNCD_API = 1
 
 @hookimpl
 def register_connectors(register: Callable[[str, type[Connector]], None]) -> None:
-    """Register the platforms; their modules are imported only now, SQLAlchemy when one is used."""
+    """Register both directions; their modules are imported only now, SQLAlchemy when one is used."""
     from .asterisk import AsteriskPlatform
+    from .asterisksource import AsteriskSource
     from .kamailio import KamailioPlatform
+    from .kamailiosource import KamailioSource
 
+    register("asterisk", AsteriskSource)
+    register("kamailio", KamailioSource)
     register("asterisk", AsteriskPlatform)
     register("kamailio", KamailioPlatform)

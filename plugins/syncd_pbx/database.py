@@ -28,8 +28,11 @@ _REFUSALS = (
 """What the drivers say when only a person can help; they have no common codes (SQLite has none at all)."""
 
 
-def engine_of(options: DatabaseOptions, password: str | None) -> Engine:
-    """Return an engine that holds one connection, tries it before use, and tells no values in its errors."""
+def engine_of(options: DatabaseOptions, password: str | None, *, reading: bool = False) -> Engine:
+    """Return an engine that holds one connection, tries it before use, and tells no values in its errors.
+
+    One for ``reading`` sees one state of the database within a transaction, keeps no writer out, and cannot write.
+    """
     url = make_url(options.url)
     common: dict[str, Any] = {
         "poolclass": QueuePool,
@@ -39,30 +42,41 @@ def engine_of(options: DatabaseOptions, password: str | None) -> Engine:
     }
     if url.drivername == "sqlite":
         engine = sqlalchemy.create_engine(
-            "sqlite://", creator=lambda: _sqlite(str(url.database), options.timeout), **common
+            "sqlite://",
+            creator=lambda: _sqlite(str(url.database), options.timeout, reading=reading),
+            **common,
         )
         # The driver would begin a transaction late, and end it before a savepoint.
-        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        begin = "BEGIN" if reading else "BEGIN IMMEDIATE"
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
         return engine
+    if reading:
+        common["isolation_level"] = "REPEATABLE READ"
     url = url.set(drivername=DRIVERS[url.drivername], password=password)
-    return sqlalchemy.create_engine(url, connect_args=_arguments(options, url.drivername), **common)
+    arguments = _arguments(options, url.drivername, reading=reading)
+    return sqlalchemy.create_engine(url, connect_args=arguments, **common)
 
 
-def _sqlite(path: str, timeout: int) -> sqlite3.Connection:
+def _sqlite(path: str, timeout: int, *, reading: bool) -> sqlite3.Connection:
     """Open a file that is there; SQLite by itself would make a new one."""
-    return sqlite3.connect(
-        f"file:{quote(path)}?mode=rw",
+    connection = sqlite3.connect(
+        f"file:{quote(path)}?mode={'ro' if reading else 'rw'}",
         uri=True,
         timeout=timeout,
         isolation_level=None,
         check_same_thread=False,
     )
+    if reading:  # one text that is not UTF-8 would make all others unreadable
+        connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+    return connection
 
 
-def _arguments(options: DatabaseOptions, driver: str) -> dict[str, Any]:
+def _arguments(options: DatabaseOptions, driver: str, *, reading: bool) -> dict[str, Any]:
     if driver.startswith("postgresql"):
         postgres: dict[str, Any] = {"connect_timeout": options.timeout}
         postgres["options"] = f"-c lock_timeout={options.timeout}s"
+        if reading:
+            postgres["options"] += " -c default_transaction_read_only=on"
         if options.socket is not None:
             postgres["host"] = options.socket
         if options.verifies:
@@ -72,6 +86,8 @@ def _arguments(options: DatabaseOptions, driver: str) -> dict[str, Any]:
     found |= {"read_timeout": options.timeout, "write_timeout": options.timeout}
     # Without it, MariaDB may cut a text that is too long, and say nothing.
     found["sql_mode"] = "STRICT_ALL_TABLES"
+    if reading:
+        found["init_command"] = "SET SESSION TRANSACTION READ ONLY"
     if options.socket is not None:
         found["unix_socket"] = options.socket
     if options.verifies:
@@ -82,17 +98,22 @@ def _arguments(options: DatabaseOptions, driver: str) -> dict[str, Any]:
 def tables_of(
     connection: Connection, needed: Mapping[str, Collection[str]], optional: Collection[str] = ()
 ) -> dict[str, Table]:
-    """Return the tables by name, as they really are. Raises Denied where one, or a column of it, is missing."""
+    """Return the tables by name, as they really are. Raises Denied, which names every table and column missing."""
     there = set(sqlalchemy.inspect(connection).get_table_names())
     metadata = MetaData()
-    if lacking := sorted(needed.keys() - there):
-        raise Denied(f"the database has no table {', '.join(lacking)}; is url the database of this node?")
+    lacking = sorted(needed.keys() - there)
+    wrong = [f"the database has no table {', '.join(lacking)}; is url the database of this node?"] * bool(
+        lacking
+    )
     metadata.reflect(connection, only=sorted((needed.keys() | set(optional)) & there), resolve_fks=False)
-    for name, columns in needed.items():
-        if absent := sorted(set(columns) - set(metadata.tables[name].columns.keys())):
-            raise Denied(
+    for name in sorted(needed.keys() & there):
+        columns = set(metadata.tables[name].columns.keys())
+        if absent := sorted(set(needed[name]) - columns):
+            wrong.append(
                 f"the table {name} has no column {', '.join(absent)}; add it, or leave it out of the options"
             )
+    if wrong:
+        raise Denied("\n".join(wrong))
     return dict(metadata.tables)
 
 

@@ -12,7 +12,9 @@ from sqlalchemy.pool import NullPool
 from syncd import Account, Context, Platform, Value
 from syncd.testing import RecordingLog
 from syncd_pbx.asterisk import AsteriskPlatform
+from syncd_pbx.asterisksource import AsteriskSource
 from syncd_pbx.kamailio import KamailioPlatform
+from syncd_pbx.kamailiosource import KamailioSource
 
 METADATA = MetaData()
 YES_NO = Enum("yes", "no", name="yes_no")
@@ -139,6 +141,27 @@ def kamailio(database: Database, **options: Any) -> KamailioPlatform:
     told = {"domain": "sip.test", "columns": {"email_address": "email"}}
     settings = KamailioPlatform.Options(**{"url": database.url, **database.options, **told, **options})
     return KamailioPlatform(settings, Context("south", RecordingLog(), lambda _: "geheim"))
+
+
+def asterisk_source(
+    database: Database, *selected: str, context: Context | None = None, **options: Any
+) -> AsteriskSource:
+    """Return a source whose mapping uses the ``selected`` attributes, or the usual ones."""
+    settings = AsteriskSource.Options(**{"url": database.url, **database.options, **options})
+    source = AsteriskSource(settings, context or Context("north", RecordingLog(), lambda _: "geheim"))
+    source.select(selected or ("extension", "softphone_extension", "name", "mailbox", "email"))
+    return source
+
+
+def kamailio_source(
+    database: Database, *selected: str, context: Context | None = None, **options: Any
+) -> KamailioSource:
+    """Return a source of the domain sip.test whose mapping uses the ``selected`` attributes, or the usual ones."""
+    told = {"url": database.url, "domain": "sip.test", **database.options, **options}
+    settings = KamailioSource.Options(**told)
+    source = KamailioSource(settings, context or Context("south", RecordingLog(), lambda _: "geheim"))
+    source.select(selected or ("extension", "email_address"))
+    return source
 
 
 def account(number: int = 100, *, enabled: bool = True, **fields: Value) -> Account:
