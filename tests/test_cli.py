@@ -255,6 +255,18 @@ class TestFailures:
         assert "directory: run 5 is done: 1 entry, 0 unchanged, 1 applied" in result.stdout
         assert "platform phonebook: 1 confirmed" in result.stdout
 
+    def test_an_enterprise_has_all_its_sources_read_in_its_order(self, office):
+        office.set('"hr", "directory"]', '"directory", "hr"]')
+        result = office.run("sync", "--enterprise", "acme", "--json")
+
+        assert ["directory", "hr"] == [run["connection"] for run in json.loads(result.stdout)["runs"]]
+        for words, text in (
+            (("acme", "hr"), "name sources, or an enterprise with all of its sources; not both"),
+            (("other",), "there is no enterprise 'other' in the configuration; configured are: acme"),
+        ):
+            result = office.run("preview", "--enterprise", *words)
+            assert (64, True) == (result.exit_code, text in result.stderr)
+
     def test_a_failed_source_has_its_place_in_the_document(self, office):
         (office.folder / "hr.csv").unlink()
         document = office.json("preview", code=69)

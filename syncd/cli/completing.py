@@ -37,6 +37,11 @@ def platform_names(ctx: click.Context, parameter: click.Parameter, incomplete: s
     return _tables(ctx, parameter, "platform", incomplete)
 
 
+def enterprise_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a configured enterprise."""
+    return _tables(ctx, parameter, "enterprise", incomplete)
+
+
 def preset_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a preset."""
     del ctx, parameter

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import SyncdError
-from .completing import source_names
+from .completing import enterprise_names, source_names
 from .documents import KINDS
 from .failures import HAS_OPERATIONS, exit_code_of, report, worst
 from .options import all_option, examples, json_option
@@ -26,6 +26,13 @@ full_option = click.option(
     "--full", is_flag=True, help="Read everything, even if the source could say what has changed."
 )
 
+enterprise_option = click.option(
+    "--enterprise",
+    metavar="NAME",
+    shell_complete=enterprise_names,
+    help="All sources of this enterprise, in its order.",
+)
+
 
 @click.command(
     epilog=examples(
@@ -36,6 +43,7 @@ full_option = click.option(
     )
 )
 @click.argument("sources", nargs=-1, shell_complete=source_names)
+@enterprise_option
 @full_option
 @all_option(f"Show all operations, not the first {MOST}.")
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Show only this kind.")
@@ -49,6 +57,7 @@ def preview(
     /,
     *,
     sources: tuple[str, ...],
+    enterprise: str | None,
     full: bool,
     everything: bool,
     kinds: tuple[str, ...],
@@ -69,7 +78,7 @@ def preview(
 
     session = session_of(ctx)
     here = session.writing("preview")
-    names = named(session, sources)
+    names = named(session, sources, enterprise)
     most = None if everything or as_json else MOST
     codes, documents = [0], []
 
@@ -92,9 +101,11 @@ def preview(
     ctx.exit(worst(codes))
 
 
-def named(session: Session, sources: tuple[str, ...]) -> tuple[str, ...]:
+def named(session: Session, sources: tuple[str, ...], enterprise: str | None) -> tuple[str, ...]:
     """Return the sources to read: those named, each once, or all in the order of their enterprises."""
     configured = session.settings.sources
+    if enterprise is not None:
+        return _of_enterprise(session, sources, enterprise)
     unknown = [name for name in sources if name not in configured]
     if unknown:
         known = ", ".join(sorted(configured)) or "none"
@@ -107,6 +118,18 @@ def named(session: Session, sources: tuple[str, ...]) -> tuple[str, ...]:
     if not every:
         raise SyncdError("no source is configured")
     return tuple(one.name for one in every)
+
+
+def _of_enterprise(session: Session, sources: tuple[str, ...], name: str) -> tuple[str, ...]:
+    enterprises = session.settings.enterprises
+    if sources:
+        raise click.UsageError("name sources, or an enterprise with all of its sources; not both")
+    if name not in enterprises:
+        known = ", ".join(sorted(enterprises)) or "none"
+        raise SyncdError(f"there is no enterprise {name!r} in the configuration; configured are: {known}")
+    if not enterprises[name].sources:
+        raise SyncdError(f"the enterprise {name} has no source; its accounts are made by hand")
+    return enterprises[name].sources
 
 
 def _each(
@@ -148,14 +171,18 @@ def redacted(error: Exception) -> str:
     epilog=examples(
         "syncd sync                 every source, then the platforms",
         "syncd sync hq branch",
+        "syncd sync --enterprise acme",
         "syncd sync hq --full       read everything anew",
     )
 )
 @click.argument("sources", nargs=-1, shell_complete=source_names)
+@enterprise_option
 @full_option
 @json_option
 @click.pass_context
-def sync(ctx: click.Context, /, *, sources: tuple[str, ...], full: bool, as_json: bool) -> None:
+def sync(
+    ctx: click.Context, /, *, sources: tuple[str, ...], enterprise: str | None, full: bool, as_json: bool
+) -> None:
     """Read SOURCES (all if none is named), do what nothing objects to, and deliver it to the platforms.
 
     One source that fails does not stop the others. Ends with 3 if a guard holds a plan, else with the
@@ -169,7 +196,7 @@ def sync(ctx: click.Context, /, *, sources: tuple[str, ...], full: bool, as_json
 
     session = session_of(ctx)
     here = session.writing("sync")
-    names = named(session, sources)
+    names = named(session, sources, enterprise)
     codes, documents = [0], []
 
     def work(line: Line, beat: Beat | None) -> Run:
