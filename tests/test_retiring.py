@@ -7,13 +7,18 @@ from syncd import SyncdError
 from syncd.pipeline import people, queue
 from syncd.pipeline.approving import approve
 from syncd.pipeline.line import apply_run
-from syncd.pipeline.retiring import erase, retire
+from syncd.pipeline.retiring import erase, frozen, retire
 from syncd.pipeline.undoing import plan_undo
 from syncd.store.database import faults_of
 from syncd.store.runs import find_connection, run_of
 
 WITHOUT = {"hq": NO_LONGER, "branch": ONE_SOURCE}
 """The configuration that a source is not in."""
+
+BRANCH_LEFT = NO_LONGER.replace("[]", '["branch"]') + TWO_SOURCES.removeprefix(
+    ONE_SOURCE.replace('["hq"]', '["hq", "branch"]', 1)
+)
+"""The configuration of two sources without the first."""
 
 
 @pytest.fixture
@@ -54,6 +59,31 @@ def test_the_accounts_of_a_retired_source_are_disabled(company):
     assert {"anna": "missing", "ben": "missing"} == states(company)
     assert 2 == company.value("SELECT COUNT(*) FROM links WHERE gone_at IS NOT NULL")
     assert find_connection(company.database, "hq").retired_at is not None
+
+
+def test_accounts_can_be_kept_and_are_nobodys_then(merged):
+    """As if made by hand: what was said of anna stays; ben is branch's alone, and goes with it."""
+    merged.configure(BRANCH_LEFT)
+    run = apply_run(merged.here, retire(merged.here, "hq", keep=True))
+
+    assert "ended" == run.state
+    assert {"anna": None, "ben": None, "carl": None} == states(merged)
+    assert "Anna" == merged.value("SELECT attributes ->> 'last_name' FROM accounts WHERE login = 'anna'")
+    merged.sync("branch")
+    assert "ended" == retired(merged, "branch").state
+    assert {"anna": None, "ben": "missing", "carl": "missing"} == states(merged)
+
+
+def test_a_frozen_source_is_told_with_the_accounts_that_no_configured_source_owns(merged):
+    assert [] == frozen(merged.here)
+    merged.configure(BRANCH_LEFT)
+    assert [("hq", "acme", 2, 1)] == frozen(merged.here)
+    merged.configure(NO_LONGER)
+    assert [("branch", "acme", 2, 2), ("hq", "acme", 2, 2)] == frozen(merged.here)
+    apply_run(merged.here, retire(merged.here, "hq"))
+    assert [("branch", "acme", 2, 2)] == frozen(merged.here)
+    merged.configure(ONE_SOURCE.replace('match = ["login"]', 'match = ["login"]\nformerly = "branch"'))
+    assert [] == frozen(merged.here)
 
 
 def test_planning_a_retirement_changes_nothing(company):

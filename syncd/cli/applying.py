@@ -90,9 +90,11 @@ def undo(
     epilog=examples(
         "syncd retire branch --preview    only plan it",
         "syncd retire branch              plan it, show it, ask, do it",
+        "syncd retire branch --keep       its accounts stay, as accounts made by hand",
     )
 )
 @click.argument("source", shell_complete=frozen_names)
+@click.option("--keep", is_flag=True, help="Accounts that no other source owns stay as they are.")
 @preview_option
 @all_option(f"Show all operations, not the first {MOST}.")
 @why_option
@@ -104,6 +106,7 @@ def retire(
     /,
     *,
     source: str,
+    keep: bool,
     only_plan: bool,
     everything: bool,
     why: str | None,
@@ -119,7 +122,7 @@ def retire(
     from ..pipeline.retiring import retire as plan_retirement
 
     here = session_of(ctx).writing("retire")
-    planned = plan_retirement(here, source, why=why)
+    planned = plan_retirement(here, source, keep=keep, why=why)
     ctx.exit(
         show_and_settle(
             here, planned, only_plan=only_plan, everything=everything, yes=yes, why=why, as_json=as_json

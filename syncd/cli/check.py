@@ -16,6 +16,7 @@ from .options import examples, json_option
 from .output import counted, say, shown, write, write_json
 from .samples import print_samples, samples_of
 from .session import Session, session_of
+from .status import frozen_text
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -104,6 +105,7 @@ def _findings(
         return
     yield from _state(session)
     yield from _key(session)
+    yield from _frozen(session)
     for kind, one in _connectors(settings):
         about = f"{kind} {one.name}"
         yield from _secrets(session, about, one.options)
@@ -153,6 +155,19 @@ def _state(session: Session) -> Iterator[Finding]:
             yield from (Finding(*told) for told in still_used(session.settings, database))
     except (StoreError, *BROKEN) as error:
         yield Finding("database", str(error), exit_code_of(error))
+
+
+def _frozen(session: Session) -> Iterator[Finding]:
+    """Tell of the sources that this configuration leaves out, as far as the database can be read from here."""
+    from ..errors import StoreError
+    from ..pipeline.retiring import frozen
+
+    try:
+        here = session.looking
+    except (StoreError, OSError):
+        return  # told with the state directory
+    for one in frozen(here):
+        yield Finding(f"source {one.name}", frozen_text(one))
 
 
 def _secrets(session: Session, about: str, options: Any) -> Iterator[Finding]:

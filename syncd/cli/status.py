@@ -10,12 +10,13 @@ import click
 from ..schedules import MODES, OFF
 from .licences import licence_document
 from .options import examples, json_option
-from .output import age, age_text, heading, shown, table, when, write, write_json
+from .output import age, age_text, counted, heading, shown, table, when, write, write_json
 from .session import Session, session_of
 
 if TYPE_CHECKING:
     from ..lock import Owner
     from ..pipeline.installation import Installation
+    from ..pipeline.retiring import Frozen
     from ..pipeline.troubles import Trouble
     from ..pipeline.watching import ConnectionStanding, PlatformStanding, Standing
 
@@ -32,6 +33,7 @@ def status(ctx: click.Context, /, *, as_json: bool) -> None:
     Works whether the daemon runs or not, reads nothing but the database, and always ends with 0: syncd
     health is for monitoring.
     """
+    from ..pipeline.retiring import frozen as frozen_sources
     from ..pipeline.troubles import troubles
 
     session = session_of(ctx)
@@ -39,7 +41,8 @@ def status(ctx: click.Context, /, *, as_json: bool) -> None:
     found = troubles(stands)
     refused = None if session.guest is None else session.guest.house.refused
     if as_json:
-        write_json({**_document(stands, owner, found), "reload_refused": refused})
+        frozen = [one._asdict() for one in frozen_sources(here)]
+        write_json({**_document(stands, owner, found), "frozen": frozen, "reload_refused": refused})
         return
     if refused is not None:
         write(
@@ -163,7 +166,6 @@ def _print(here: Installation, stands: Standing, owner: Owner | None, found: lis
     write(told_of(owner) + (f"; nothing reads {', '.join(idle)} by itself" if idle else ""))
     _print_sources(here, stands)
     _print_platforms(stands)
-    frozen = [one.name for one in stands.connections if not one.configured]
     if not found:
         write("nothing waits for a person")
     else:
@@ -173,8 +175,24 @@ def _print(here: Installation, stands: Standing, owner: Owner | None, found: lis
         if one.detail:
             write(f"    {shown(one.detail)}")
         write(f"    {one.next}")
-    for name in frozen:
-        write(f"source {name} is not configured any more: nobody is removed until syncd retire {name}")
+    print_frozen(here)
+
+
+def print_frozen(here: Installation) -> None:
+    """Say of each source that is not configured any more what that means."""
+    from ..pipeline.retiring import frozen
+
+    for one in frozen(here):
+        write(f"source {one.name} {frozen_text(one)}")
+
+
+def frozen_text(one: Frozen) -> str:
+    """Return what it means that a source is not configured any more, and what to do."""
+    return (
+        f"is not configured any more: nobody is removed until syncd retire {one.name}; {one.alone} of its "
+        f"{counted(one.accounts, 'account')} belong to no other source (--preview shows what would become of them, "
+        "--keep keeps them as accounts made by hand)"
+    )
 
 
 def _print_sources(here: Installation, stands: Standing) -> None:

@@ -72,9 +72,11 @@ def preview(
     """
     from ..pipeline.line import plan_run
     from ..pipeline.policy import plan_policy
+    from ..pipeline.retiring import frozen
     from .documents import plan_document
     from .doing import exit_code
     from .plans import print_plan
+    from .status import print_frozen
 
     session = session_of(ctx)
     here = session.writing("preview")
@@ -97,7 +99,9 @@ def preview(
             print_plan(here, document)
             write()
     if as_json:
-        write_json({"runs": documents})
+        write_json({"runs": documents, "frozen": [one._asdict() for one in frozen(here)]})
+    else:
+        print_frozen(here)
     ctx.exit(worst(codes))
 
 

@@ -7,13 +7,15 @@ again under the same name after that starts anew: its first plan is a first plan
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from ..errors import SyncdError
 from ..guard import Limits
 from ..logs import get_log
 from ..model import Operation
-from ..planning import Terms, departure, parting
+from ..planning import Leavers, Terms, departure, parting
 from ..store import runs
 from ..store.keeping import forget, forgetting, obstacles
 from ..store.runs import Connection, Run
@@ -28,11 +30,41 @@ CHUNK = 500
 """How many links are looked at together."""
 
 
-def retire(here: Installation, name: str, *, why: str | None = None) -> Run:
+KEPT = Leavers(disabled="keep", removed="keep")
+"""What becomes of the accounts of a source that is retired, if they are to stay."""
+
+
+class Frozen(NamedTuple):
+    """A source that is not configured any more, and not retired: of its ``accounts``, ``alone`` have no other owner."""
+
+    name: str
+    enterprise: str
+    accounts: int
+    alone: int
+
+
+def frozen(here: Installation) -> list[Frozen]:
+    """Return the sources that are frozen, by name; one that now has another name is none."""
+    configured = [name for one in here.settings.sources.values() for name in (one.name, one.formerly) if name]
+    rows = here.database.conn.execute(
+        "SELECT c.name, c.enterprise, COUNT(a.id), COALESCE(SUM(l.owner = 1 AND a.id IS NOT NULL AND NOT EXISTS"
+        "   (SELECT 1 FROM links o JOIN connections k ON k.id = o.connection WHERE o.account = l.account"
+        "     AND o.id <> l.id AND o.owner = 1 AND o.gone_at IS NULL"
+        "     AND k.name IN (SELECT value FROM json_each(:configured)))), 0)"
+        " FROM connections c LEFT JOIN links l ON l.connection = c.id AND l.gone_at IS NULL"
+        " LEFT JOIN accounts a ON a.id = l.account AND a.deleted_at IS NULL"
+        " WHERE c.retired_at IS NULL AND c.name NOT IN (SELECT value FROM json_each(:configured))"
+        " GROUP BY c.id ORDER BY c.name",
+        {"configured": json.dumps(configured)},
+    )
+    return [Frozen._make(row) for row in rows]
+
+
+def retire(here: Installation, name: str, *, keep: bool = False, why: str | None = None) -> Run:
     """Plan what becomes of the accounts of a source that is no longer wanted.
 
-    Every link of the connection ends. An account that has no other owner alive is disabled; others lose
-    what this source said of them. Protected accounts stay as they are, without an owner. What its table
+    Every link of the connection ends. An account that has no other owner alive is disabled, or with ``keep``
+    stays as it is and is nobody's from then on, as one that was made by hand; others lose what this source said of them. Protected accounts stay as they are, without an owner. What its table
     said of leavers and limits is gone with it, so the limits are the default ones. Plans of the
     connection that were open are superseded.
 
@@ -51,7 +83,7 @@ def retire(here: Installation, name: str, *, why: str | None = None) -> Run:
         kind="retire",
         enterprise=connection.enterprise,
         connection=connection.id,
-        operations=_departures(here, connection),
+        operations=_departures(here, connection, Terms(leavers=KEPT) if keep else Terms()),
         why=why,
         limits=Limits(),
     )
@@ -70,7 +102,7 @@ def _supersede_plans(here: Installation, run: Run) -> None:
             runs.supersede(conn, other, here.now())
 
 
-def _departures(here: Installation, connection: Connection) -> Iterator[Operation]:
+def _departures(here: Installation, connection: Connection, terms: Terms) -> Iterator[Operation]:
     conn = here.database.conn
     enterprise = here.settings.enterprises.get(connection.enterprise)
     protected = enterprise.protected if enterprise is not None else ()
@@ -84,7 +116,7 @@ def _departures(here: Installation, connection: Connection) -> Iterator[Operatio
         for standing in standings.by_link(links[start : start + CHUNK]):
             one = None
             if not standing.deleted:
-                one = departure(standing, "removed", Terms(), here.settings.vocabulary, protected, due=True)
+                one = departure(standing, "removed", terms, here.settings.vocabulary, protected, due=True)
             yield one if one is not None else parting(standing)
 
 
