@@ -62,6 +62,15 @@ class Node(Source):
         token: str | None = None
 
 
+class Endpoints(Source):
+    """Like the source of an Asterisk: it takes any option."""
+
+    synchronizer: ClassVar[str] = "pbx"
+
+    class Options(BaseModel, extra="allow"):
+        url: str
+
+
 class Greedy(Source):
     """Its options have names that belong to the engine."""
 
@@ -103,7 +112,7 @@ class Tree(Platform):
 
 
 CATALOG = Catalog(
-    sources={"ldap": Directory, "csv": Table, "pbx-node": Node, "greedy": Greedy},
+    sources={"ldap": Directory, "csv": Table, "pbx-node": Node, "asterisk": Endpoints, "greedy": Greedy},
     platforms={"exchange": Exchange, "csv": File, "ldap": Tree, "asterisk": Tree, "kamailio": Tree},
     observers={"mail": Mail},
     transforms=TRANSFORMS,

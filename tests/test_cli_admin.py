@@ -298,7 +298,8 @@ class TestConfig:
     def test_a_preset_as_it_is_printed_says_what_its_name_does(self, tmp_path, name):
         printed = run("config", "show", "--preset", name).stdout.replace("source.NAME", "source.hq")
         named = f'[source.hq]\npreset = "{name}"\n'
-        pasted, meant = (effective(tmp_path, text) for text in (printed, named))
+        options = NODE if name in {"asterisk", "kamailio"} else DIRECTORY
+        pasted, meant = (effective(tmp_path, text, options) for text in (printed, named))
 
         assert name == meant.pop("source.hq.preset")
         assert pasted.pop("source.hq.preset") is None
@@ -312,12 +313,20 @@ class TestConfig:
         assert {"preset": name, "options": dict(preset.options), **shown} == document
 
 
-def effective(folder, source):
+DIRECTORY = (
+    "directory",
+    'type = "ldap"\nurl = ["ldaps://dc1.acme.example"]\nbase = ["DC=acme,DC=example"]\n',
+)
+NODE = ("pbx", 'type = "kamailio"\nurl = "sqlite:////srv/node.sqlite"\ndomain = "sip.acme.example"\n')
+
+
+def effective(folder, source, kind):
     """Return every effective value of a configuration whose source is ``source``, begun at its own header."""
     file = folder / "syncd.toml"
-    options = 'type = "ldap"\nurl = ["ldaps://dc1.acme.example"]\nbase = ["DC=acme,DC=example"]\n'
+    synchronizer, options = kind
     source = source.replace("[source.hq]\n", f"[source.hq]\n{options}", 1)
-    file.write_text(f'[enterprise.acme]\nsources = ["hq"]\n{source}', "utf-8")
+    head = f'[enterprise.acme]\nsources = ["hq"]\nsynchronizer = "{synchronizer}"\n'
+    file.write_text(head + source, "utf-8")
     file.chmod(0o600)
     result = run("--config", str(file), "config", "show", "--json")
     assert 0 == result.exit_code, result.output

@@ -79,7 +79,9 @@ def test_every_setting_of_the_example_can_be_used_at_once(example):
     assert "employee" == found.sources["hq"].default_role
     assert "badge" in found.vocabulary
     assert "phone-list" == found.platforms["phonebook"].formerly
-    assert [(0, True), (1, False)] == [(one.precedence, one.terms.owns) for one in found.sources.values()]
+    assert {"hq": (0, True), "phones": (1, False), "north": (0, True)} == {
+        name: (one.precedence, one.terms.owns) for name, one in found.sources.items()
+    }
 
 
 def test_the_documented_sources_for_one_person_can_be_loaded(tmp_path):
@@ -149,24 +151,49 @@ def test_every_preset_is_documented_row_by_row(preset, column):
     assert {name for name, row in rows.items() if row.get("policy") == "create-only"} == {
         name for name, cell in cells.items() if cell.endswith(", once")
     }
-    assert [*PRESETS] == ["ad-user", "openldap-inetorgperson", "ids"]
+    assert [*PRESETS] == ["ad-user", "openldap-inetorgperson", "ids", "asterisk", "kamailio"]
+
+
+def test_what_the_presets_of_nodes_map_is_offered_and_documented():
+    from syncd_pbx.asterisksource import AsteriskSource
+    from syncd_pbx.kamailiosource import KamailioSource
+
+    (line,) = [one for one in REFERENCE.read_text("utf-8").splitlines() if one.startswith("- **`asterisk`**")]
+    for name, kind in (("asterisk", AsteriskSource), ("kamailio", KamailioSource)):
+        assert set(PRESETS[name].map.values()) <= kind.offered
+        assert [] == [word for word in PRESETS[name].map if f"`{word}`" not in line]
+
+
+def test_the_documented_switch_to_nodes_fits_the_shipped_plugin(tmp_path):
+    section = REFERENCE.read_text("utf-8").partition("## One kind of source")[2]
+    path = tmp_path / "syncd.toml"
+    text = section.partition("```toml")[2].partition("```")[0].replace('["north", "south"]', '["north"]')
+    path.write_text(text, "utf-8")
+    path.chmod(0o600)
+    found = load([path], shipped([path]), {}).sources["north"]
+
+    assert (("extension", "email"), True) == (found.match, found.terms.adopt)
 
 
 def test_the_examples_fit_the_shipped_plugins(small, example):
     """The very options of the shipped plugins take them, the long one with every setting turned on as well."""
+    for path in (small, example, with_everything(example)):
+        load([path], shipped([path]), {})
+
+
+def shipped(paths):
+    """Return the catalog of the shipped plugins that files need, each of which has to load."""
     from syncd.plugins import load as load_plugins
 
-    for path in (small, example, with_everything(example)):
-        used, third_party = wanted_plugins([path], {})
-        plugins = load_plugins({word for _, word in used}, third_party, uses=used)
-        assert () == plugins.failures
-        catalog = Catalog(
-            sources=plugins.sources,
-            platforms=plugins.platforms,
-            observers=plugins.observers,
-            transforms=plugins.transforms,
-            rules=plugins.rules,
-            attributes=plugins.attributes,
-            why_unknown=plugins.unknown_type,
-        )
-        load([path], catalog, {})
+    used, third_party = wanted_plugins(paths, {})
+    plugins = load_plugins({word for _, word in used}, third_party, uses=used)
+    assert () == plugins.failures
+    return Catalog(
+        sources=plugins.sources,
+        platforms=plugins.platforms,
+        observers=plugins.observers,
+        transforms=plugins.transforms,
+        rules=plugins.rules,
+        attributes=plugins.attributes,
+        why_unknown=plugins.unknown_type,
+    )

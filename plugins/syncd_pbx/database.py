@@ -102,15 +102,15 @@ def tables_of(
     there = set(sqlalchemy.inspect(connection).get_table_names())
     metadata = MetaData()
     lacking = sorted(needed.keys() - there)
-    wrong = [f"the database has no table {', '.join(lacking)}; is url the database of this node?"] * bool(
-        lacking
-    )
+    wrong = [
+        f"the database has no table {', '.join(lacking)}; see whether url is right, or leave out what needs it"
+    ] * bool(lacking)
     metadata.reflect(connection, only=sorted((needed.keys() | set(optional)) & there), resolve_fks=False)
     for name in sorted(needed.keys() & there):
         columns = set(metadata.tables[name].columns.keys())
         if absent := sorted(set(needed[name]) - columns):
             wrong.append(
-                f"the table {name} has no column {', '.join(absent)}; add it, or leave it out of the options"
+                f"the table {name} has no column {', '.join(absent)}; add it, or leave out what needs it"
             )
     if wrong:
         raise Denied("\n".join(wrong))

@@ -1,10 +1,11 @@
-"""What directories usually call things: rows of a map, match keys and settings, as data.
+"""What directories and nodes usually call things: rows of a map, match keys and settings, as data.
 
 The rows of ``ad-user`` are the vendors' published default field mappings of Active Directory; those of
 ``openldap-inetorgperson`` are the attributes of RFC 2798 (inetOrgPerson), RFC 4519 and RFC 4524. Roles are in
 neither: which attribute holds them is for the company to say. ``ids`` is the vendors' default mapping of
 Integrated Directory Services: what its telephony fields say counts once, when an account is made, three
-fields take ASCII only, and every plan waits for a person, until the configuration says otherwise.
+fields take ASCII only, and every plan waits for a person, until the configuration says otherwise. ``asterisk``
+and ``kamailio`` are what the sources of these types make of the tables of a node.
 """
 
 from __future__ import annotations
@@ -142,6 +143,25 @@ PRESETS: Mapping[str, Preset] = {
             "role": _once("employeeType"),
             "distinguished_name": "distinguishedName",
             "object_class": "objectClass",
+        },
+    ),
+    "asterisk": Preset(
+        match=("extension",),
+        map={
+            "extension": "extension",
+            "softphone_extension": "softphone_extension",
+            "secondary_phones": "secondary_extensions",
+            "display_name": "name",
+            "mailbox": "mailbox",
+        },
+    ),
+    "kamailio": Preset(
+        match=("extension",),
+        map={
+            "extension": "extension",
+            "softphone_extension": "softphone_extension",
+            "secondary_phones": "secondary_extensions",
+            "sip_address": "sip_address",
         },
     ),
 }

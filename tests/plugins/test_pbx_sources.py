@@ -265,8 +265,8 @@ def test_all_that_is_missing_is_told_before_anything_is_read(database):
         source.open()
 
     assert [
-        "the database has no table voicemail; is url the database of this node?",
-        "the table ps_endpoints has no column badge, floor, nickname; add it, or leave it out of the options",
+        "the database has no table voicemail; see whether url is right, or leave out what needs it",
+        "the table ps_endpoints has no column badge, floor, nickname; add it, or leave out what needs it",
     ] == str(error.value).splitlines()
 
 
