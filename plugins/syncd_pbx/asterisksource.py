@@ -56,7 +56,7 @@ class AsteriskSource(NodeSource):
         device = Device(
             name=name,
             number=name if re.fullmatch(self.options.extensions, name) else number,
-            soft=self.is_soft(name),
+            soft=self.is_soft(name, row),
             enabled=not any(map(is_off, aors)),
             many=self.options.dynamic_extensions_only and any(_is_known(aor, spool) for aor in aors),
             columns={
@@ -72,6 +72,18 @@ class AsteriskSource(NodeSource):
             return number if known else device.name
         value = next(iter(_split(row[by])), "") if by == "mailboxes" else row[by].strip()
         return value or (device.name and f"endpoint:{device.name}")
+
+    def doubt(self, anchor: str, devices: Sequence[Device]) -> str:
+        """Doubt a number in the caller ids of several endpoints that have others of their own: a main number."""
+        if self.options.person != "callerid" or len(devices) < 2:
+            return ""
+        if any(device.number == anchor for device in devices):
+            return ""
+        names = ", ".join(ascii(device.name) for device in devices)
+        return (
+            f"{names} all show {anchor}, which is the number of none of them, so they may not be one person's: keep "
+            "such numbers out of 'extensions', or use another column as 'person'"
+        )
 
     def texts(self, devices: Sequence[Device], spool: Spool) -> Texts:
         callerid = first(devices, "callerid")

@@ -98,22 +98,17 @@ def _arguments(options: DatabaseOptions, driver: str, *, reading: bool) -> dict[
 def tables_of(
     connection: Connection, needed: Mapping[str, Collection[str]], optional: Collection[str] = ()
 ) -> dict[str, Table]:
-    """Return the tables by name, as they really are. Raises Denied, which names every table and column missing."""
+    """Return the tables by name, as they really are. Raises Denied where one, or a column of it, is missing."""
     there = set(sqlalchemy.inspect(connection).get_table_names())
     metadata = MetaData()
-    lacking = sorted(needed.keys() - there)
-    wrong = [
-        f"the database has no table {', '.join(lacking)}; see whether url is right, or leave out what needs it"
-    ] * bool(lacking)
+    if lacking := sorted(needed.keys() - there):
+        raise Denied(f"the database has no table {', '.join(lacking)}; is url the database of this node?")
     metadata.reflect(connection, only=sorted((needed.keys() | set(optional)) & there), resolve_fks=False)
-    for name in sorted(needed.keys() & there):
-        columns = set(metadata.tables[name].columns.keys())
-        if absent := sorted(set(needed[name]) - columns):
-            wrong.append(
-                f"the table {name} has no column {', '.join(absent)}; add it, or leave out what needs it"
+    for name, columns in needed.items():
+        if absent := sorted(set(columns) - set(metadata.tables[name].columns.keys())):
+            raise Denied(
+                f"the table {name} has no column {', '.join(absent)}; add it, or leave it out of the options"
             )
-    if wrong:
-        raise Denied("\n".join(wrong))
     return dict(metadata.tables)
 
 

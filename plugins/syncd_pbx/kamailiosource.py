@@ -35,7 +35,7 @@ class KamailioSource(NodeSource):
         name = on(row["username"])
         enabled = not is_off(row["username"])
         columns = {column: value for column, value in {**row, "username": name}.items() if value}
-        device = Device(name, name, self.is_soft(name), enabled, many=False, columns=columns)
+        device = Device(name, name, self.is_soft(name, row), enabled, many=False, columns=columns)
         value = columns.get(self.options.person, "").strip()
         return value or (name and f"subscriber:{name}"), device
 

@@ -42,7 +42,9 @@ class NodeSource(Source):
 
     def needed(self) -> dict[str, set[str]]:
         """Return the columns that are read, by table."""
-        return {self.users: {*self.options.where, *(set(self.selected) - self.offered)}}
+        options = self.options
+        told = options.softphone if isinstance(options.softphone, dict) else ()
+        return {self.users: {*options.where, *told, *(set(self.selected) - self.offered)}}
 
     def matching(self) -> Mapping[str, str]:
         """Return the columns of ``users`` that have one value in all rows of this node."""
@@ -54,6 +56,10 @@ class NodeSource(Source):
     def device(self, row: Mapping[str, str], spool: Spool) -> tuple[str, Device]:
         """Return the person of a row, and the device; one whose number is none of a person is left out."""
         raise NotImplementedError
+
+    def doubt(self, anchor: str, devices: Sequence[Device]) -> str:  # noqa: ARG002 - for a subclass to ask
+        """Return why these devices may not be one person's, or nothing."""
+        return ""
 
     def texts(self, devices: Sequence[Device], spool: Spool) -> Texts:
         """Return what these devices of a person say by themselves, the most important first."""
@@ -109,6 +115,8 @@ class NodeSource(Source):
                     f"{count} telephones ({names}, ...) are one person's by {options.person}: {anchor}; use another "
                     "column as 'person', or raise most_devices",
                 )
+            elif doubt := self.doubt(anchor, devices):
+                yield Problem(anchor, "doubtful-person", doubt)
             elif is_dynamic(devices) or not options.dynamic_extensions_only:
                 yield person(anchor, devices, lambda some: self.texts(some, spool), self.selected)
 
@@ -140,20 +148,22 @@ class NodeSource(Source):
                 yield (anchor if device.name and is_anchor(anchor) else None), device
 
     def _is_persons(self, row: Mapping[str, str], device: Device) -> bool:
-        if any(row[name] not in values for name, values in self.options.where.items()):
+        if not _fits(row, self.options.where):
             return False
         readable = device.name and is_text(device.name) and is_text(device.number)
         return not readable or re.fullmatch(self.options.extensions, device.number) is not None
 
-    def is_soft(self, name: str) -> bool:
-        """Tell whether a device of this name is a soft phone."""
+    def is_soft(self, name: str, row: Mapping[str, str]) -> bool:
+        """Tell whether a device of this name, with this row, is a soft phone."""
         rule = self.options.softphone
-        return rule is not None and re.fullmatch(rule, name) is not None
+        if rule is None or isinstance(rule, dict):
+            return rule is not None and _fits(row, rule)
+        return re.fullmatch(rule, name) is not None
 
     @contextmanager
     def _snapshot(self) -> Iterator[Rows]:
         """Yield the tables as they are at one moment."""
-        from .database import engine_of, place, tables_of, translated
+        from .database import engine_of, place, translated
 
         if secret := sorted(set(self.selected) & SECRETS):
             raise Denied(
@@ -164,12 +174,35 @@ class NodeSource(Source):
         engine = engine_of(self.options, password, reading=True)
         try:
             with translated(place(self.options)), engine.begin() as connection:
-                tables_of(connection, self.needed())
+                _require(connection, self.needed())
                 yield Rows(connection, self.needed(), self.context.stopping)
         except Rejected as error:  # what cannot be converted into UTF-8 concerns the read, not a record
             raise Denied(str(error)) from None
         finally:
             engine.dispose()
+
+
+def _fits(row: Mapping[str, str], columns: Mapping[str, Collection[str]]) -> bool:
+    return all(row[name] in values for name, values in columns.items())
+
+
+def _require(connection: Connection, needed: Mapping[str, Collection[str]]) -> None:
+    """Raise Denied, which names all that is missing, where a table or a column is not there."""
+    from sqlalchemy import inspect
+
+    shape = inspect(connection)
+    there, wrong = set(shape.get_table_names()) | set(shape.get_view_names()), []
+    for table, columns in sorted(needed.items()):
+        if table not in there:
+            wrong.append(
+                f"the database has no table {table}; see whether url is right, or leave out what needs it"
+            )
+        elif absent := sorted(set(columns) - {column["name"] for column in shape.get_columns(table)}):
+            wrong.append(
+                f"the table {table} has no column {', '.join(absent)}; add it, or leave out what needs it"
+            )
+    if wrong:
+        raise Denied("\n".join(wrong))
 
 
 class Rows:

@@ -21,6 +21,10 @@ def _column(name: str) -> str:
 ColumnName = Annotated[str, AfterValidator(_column), Field(min_length=1)]
 
 
+Values = dict[ColumnName, tuple[str, ...]]
+"""Column -> the values of which a row has to have one."""
+
+
 class SourceOptions(DatabaseOptions):
     """How rows become people."""
 
@@ -29,9 +33,10 @@ class SourceOptions(DatabaseOptions):
         description="a regular expression: which numbers are people's; a row with another is no telephone of anybody",
     )
     person: ColumnName
-    softphone: Pattern | None = Field(
+    softphone: Pattern | Values | None = Field(
         default=None,
-        description="a regular expression: whose whole name fits it is a soft phone; left out: none is",
+        description="which rows are soft phones: a regular expression that the whole name fits, or column -> values; "
+        "left out: none",
     )
     most_devices: int = Field(
         default=8,
@@ -42,11 +47,11 @@ class SourceOptions(DatabaseOptions):
     dynamic_extensions_only: bool = Field(
         default=False, description="only people whose number rings more than one telephone"
     )
-    where: dict[ColumnName, tuple[str, ...]] = Field(
+    where: Values = Field(
         default={}, description="column -> values: a row with another value is no telephone of anybody"
     )
 
-    @field_validator("where", mode="before")
+    @field_validator("where", "softphone", mode="before")
     @classmethod
     def _lists(cls, columns: object) -> object:
         if isinstance(columns, dict):

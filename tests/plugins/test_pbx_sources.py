@@ -123,6 +123,17 @@ def test_a_caller_id_that_all_share_is_a_problem_and_makes_nobody_of_many(databa
     assert 13 == len(people(asterisk_source(database, extensions="[0-9]{3}")))
 
 
+def test_few_who_share_a_caller_id_are_not_taken_for_one(database):
+    """An office of three that shows its main number: nobody is made of them, and nobody goes."""
+    for name in ("100", "101", "102"):
+        endpoint(database, name, '"Acme" <49401234>')
+    endpoint(database, "200", '"Own line" <49405678>')
+    source = asterisk_source(database)
+
+    assert [("49401234", "doubtful-person")] == problems(source)
+    assert {"100", "101", "102", "200"} == set(people(asterisk_source(database, extensions="[0-9]{3}")))
+
+
 def test_what_has_no_number_of_a_person_is_nobodys(database):
     endpoint(database, "trunk", '"Telco" <+49401234>')
     endpoint(database, "door", "asreceived")
@@ -156,6 +167,24 @@ def test_who_is_disabled_on_the_node_is_an_entry_that_is_disabled(database):
     entries = [one for one in asterisk_source(database).read(None) if isinstance(one, Entry)]
 
     assert [("100", False), ("101", True)] == [(one.anchor, one.enabled) for one in entries]
+
+
+@pytest.mark.parametrize("softphone", ["5.*", {"transport": "wss"}, {"transport": ["ws", "wss"]}])
+def test_a_soft_phone_is_known_by_its_id_or_by_a_column(database, softphone):
+    endpoint(database, "100", "<100>", transport="udp")
+    endpoint(database, "5100", "<100>", transport="wss")
+    (found,) = people(asterisk_source(database, softphone=softphone)).values()
+
+    assert (("100",), ("5100",)) == (found["extension"], found["softphone_extension"])
+
+
+def test_a_view_can_stand_for_a_table(database):
+    """Such as that of a front end with tables of its own."""
+    endpoint(database, "100")
+    database.run("ALTER TABLE ps_endpoints RENAME TO theirs")
+    database.run("CREATE VIEW ps_endpoints AS SELECT id, aors, callerid, mailboxes FROM theirs")
+
+    assert ["100"] == list(people(asterisk_source(database)))
 
 
 def test_a_column_is_what_the_first_telephone_with_a_value_says(database):
@@ -265,8 +294,8 @@ def test_all_that_is_missing_is_told_before_anything_is_read(database):
         source.open()
 
     assert [
-        "the database has no table voicemail; see whether url is right, or leave out what needs it",
         "the table ps_endpoints has no column badge, floor, nickname; add it, or leave out what needs it",
+        "the database has no table voicemail; see whether url is right, or leave out what needs it",
     ] == str(error.value).splitlines()
 
 
@@ -376,6 +405,7 @@ def test_what_cannot_be_an_anchor_takes_the_right_to_conclude_from_absence(datab
     ("options", "message"),
     [
         ({"softphone": "(9"}, "is no regular expression"),
+        ({"softphone": {"ha1": "x"}}, "ha1 is a secret"),
         ({"most_devices": 0}, "greater than or equal to 1"),
         ({"where": {"password": "x"}}, "password is a secret"),
         ({"persn": "id"}, "Extra inputs"),
