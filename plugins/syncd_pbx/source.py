@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -174,7 +175,7 @@ class NodeSource(Source):
         engine = engine_of(self.options, password, reading=True)
         try:
             with translated(place(self.options)), engine.begin() as connection:
-                _require(connection, self.needed())
+                _require(connection, self.needed(), self.offered)
                 yield Rows(connection, self.needed(), self.context.stopping)
         except Rejected as error:  # what cannot be converted into UTF-8 concerns the read, not a record
             raise Denied(str(error)) from None
@@ -186,7 +187,7 @@ def _fits(row: Mapping[str, str], columns: Mapping[str, Collection[str]]) -> boo
     return all(row[name] in values for name, values in columns.items())
 
 
-def _require(connection: Connection, needed: Mapping[str, Collection[str]]) -> None:
+def _require(connection: Connection, needed: Mapping[str, Collection[str]], offered: Collection[str]) -> None:
     """Raise Denied, which names all that is missing, where a table or a column is not there."""
     from sqlalchemy import inspect
 
@@ -197,12 +198,18 @@ def _require(connection: Connection, needed: Mapping[str, Collection[str]]) -> N
             wrong.append(
                 f"the database has no table {table}; see whether url is right, or leave out what needs it"
             )
-        elif absent := sorted(set(columns) - {column["name"] for column in shape.get_columns(table)}):
-            wrong.append(
-                f"the table {table} has no column {', '.join(absent)}; add it, or leave out what needs it"
-            )
+            continue
+        known = {column["name"] for column in shape.get_columns(table)}
+        if absent := sorted(set(columns) - known):
+            names = ", ".join(_guessed(name, {*known, *offered}) for name in absent)
+            wrong.append(f"the table {table} has no column {names}; add it, or leave out what needs it")
     if wrong:
         raise Denied("\n".join(wrong))
+
+
+def _guessed(name: str, known: Collection[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"{name} (did you mean {close[0]}?)" if close else name
 
 
 class Rows:

@@ -289,12 +289,12 @@ def test_an_empty_table_is_a_failure(database):
 
 def test_all_that_is_missing_is_told_before_anything_is_read(database):
     database.run("DROP TABLE voicemail")
-    source = asterisk_source(database, "email", "name", "nickname", person="badge", where={"floor": "3"})
+    source = asterisk_source(database, "email", "name", "acountcode", person="badge", where={"floor": "3"})
     with pytest.raises(Denied) as error:
         source.open()
 
     assert [
-        "the table ps_endpoints has no column badge, floor, nickname; add it, or leave out what needs it",
+        "the table ps_endpoints has no column acountcode (did you mean accountcode?), badge, floor; add it, or leave out what needs it",
         "the database has no table voicemail; see whether url is right, or leave out what needs it",
     ] == str(error.value).splitlines()
 
