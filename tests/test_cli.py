@@ -384,6 +384,7 @@ class TestCompletion:
         assert ["preview"] == complete(office, "syncd prev")
         assert ["directory", "hr"] == complete(office, "syncd preview ")
         assert ["directory"] == complete(office, "syncd preview hr ")
+        assert ["acme"] == complete(office, "syncd sync --enterprise ")
         assert ["phonebook"] == complete(office, "syncd verify ph")
         assert ["3", "2", "1"] == complete(office, "syncd apply ")
         assert ["release", "retry"] == complete(office, "syncd queue re")

@@ -18,7 +18,8 @@ from syncd_pbx.asterisk import AsteriskPlatform
 from syncd_pbx.asterisksource import AsteriskSource
 from syncd_pbx.devices import caller
 from syncd_pbx.marks import off
-from syncd_pbx.source import BATCH
+from syncd_pbx.source import BATCH, Strange
+from syncd_pbx.spool import Spool
 
 ALL = sorted(AsteriskSource.offered)
 
@@ -218,6 +219,44 @@ def test_whatever_a_caller_id_is_it_can_be_split(text):
     name, number = caller(text)
 
     assert len(name) + len(number) <= len(text)
+
+
+NAMES = st.one_of(
+    st.integers(100, 104).map(str), st.sampled_from(["SEP1", "SEP2", "100-soft", "a\x01", "b\xe4"])
+)
+SHOWN = st.one_of(NAMES.map('"P" <{}>'.format), st.sampled_from(["", "P", "<49401234>", '"', "asreceived"]))
+
+
+@given(st.dictionaries(NAMES, SHOWN), st.randoms(use_true_random=False))
+def test_every_telephone_is_one_persons_in_whatever_order_rows_come(told, chance):
+    """Or a problem's; what has no number of a person is nobody's."""
+    source = AsteriskSource(
+        AsteriskSource.Options(url="sqlite:////none"), Context("north", RecordingLog(), str)
+    )
+    rows = [{"id": name, "callerid": callerid, "aors": ""} for name, callerid in told.items()]
+    items = grouped(source, rows)
+    entries = [one for one in items if isinstance(one, Entry)]
+    listed = [name for one in entries for name in one.attributes["devices"]]
+    wanted = {name for name in told if name.isdigit() or caller(told[name])[1].isdigit()}
+    anchors = [one.anchor for one in items if one.anchor is not None]
+
+    assert len(anchors) == len(set(anchors))
+    assert len(listed) == len(set(listed))
+    assert set(listed) <= wanted
+    assert len(entries) < len(items) or set(listed) == wanted
+    assert [shown(one) for one in items] == [
+        shown(one) for one in grouped(source, chance.sample(rows, len(rows)))
+    ]
+
+
+def grouped(source, rows):
+    with Spool() as spool:
+        spool.put(source._kept(rows, spool, Strange()))
+        return list(source._people(spool))
+
+
+def shown(one):
+    return (one.anchor, one.enabled, one.attributes) if isinstance(one, Entry) else one
 
 
 # --- subscribers --------------------------------------------------------------------------------------------
