@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from string import Formatter
 from typing import Literal
 
@@ -77,17 +78,28 @@ def alone(template: Template) -> tuple[str, ...]:
 
 def _check(options: LdifOptions) -> None:
     names = [*options.attributes, *([options.enabled.name] if options.enabled else [])]
+    check_names(names)
+    check_dn(options.dn, options.attributes, names)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise ValueError for what no attribute can be called in a file of LDIF, and for what stands twice."""
     folded = [name.lower() for name in names]
     for name, low in zip(names, folded, strict=True):
         if not _DESCRIPTION.fullmatch(name) or low in _TAKEN or folded.count(low) > 1:
             raise ValueError(
                 f"attribute {name!r}: not a name that an attribute may have here, or it stands twice"
             )
-    fields = [field for _, field in template_of(options.dn) if field]
+
+
+def check_dn(dn: str, attributes: Collection[str], names: Collection[str]) -> None:
+    """Raise ValueError where entries with these ``names`` cannot be named by these ``attributes`` of theirs."""
+    folded = [name.lower() for name in names]
+    fields = [field for _, field in template_of(dn) if field]
     for field in fields:
-        if field not in options.attributes:
+        if field not in attributes:
             raise ValueError(f"dn: {{{field}}} is none of the attributes; add it to them")
-    types = _TYPE.findall(split(options.dn)[0])
+    types = _TYPE.findall(split(dn)[0])
     if not types or not fields:
         raise ValueError("dn: write a name such as 'uid={uid},ou=people,dc=acme,dc=example'")
     for one in types:

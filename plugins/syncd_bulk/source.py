@@ -79,12 +79,16 @@ class FileOptions(BaseModel):
 
 
 class Found(NamedTuple):
-    """One row on its way to an item of the read; ``entry`` is None only where there are faults."""
+    """What is to become an item of the read; ``entry`` is None only where there are faults.
+
+    ``rows``: how many rows of the file it is made of.
+    """
 
     line: int
     anchor: str | None
     entry: Entry | None
     faults: tuple[Fault, ...]
+    rows: int = 1
 
 
 class Troubles:
@@ -142,7 +146,7 @@ class FileSource(Source):
         count, seen, twice = 0, set[int](), set[int]()
         try:
             for found in self._found(copy):
-                count += 1
+                count += found.rows
                 _note(found.anchor, seen, twice)
                 troubles.add(found.faults)
                 if found.entry is not None and not troubles.total:
@@ -160,7 +164,7 @@ class FileSource(Source):
         count, seen, twice = 0, set[int](), set[int]()
         try:
             for found in self._found(copy):
-                count += 1
+                count += found.rows
                 _note(found.anchor, seen, twice)
             del seen
             self._compare(copy, count, Troubles())

@@ -1,4 +1,4 @@
-"""PBX nodes whose users stand in a database: Asterisk and Kamailio. See the README beside this file."""
+"""PBX nodes: the databases of Asterisk and Kamailio, and the files that a MiVoice exchanges. See the README beside this file."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ def register_connectors(register: Callable[[str, type[Connector]], None]) -> Non
     from .asterisksource import AsteriskSource
     from .kamailio import KamailioPlatform
     from .kamailiosource import KamailioSource
+    from .mivoice import MivoicePlatform
 
     register("asterisk", AsteriskSource)
     register("kamailio", KamailioSource)
     register("asterisk", AsteriskPlatform)
     register("kamailio", KamailioPlatform)
+    register("mivoice", MivoicePlatform)

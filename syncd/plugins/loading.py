@@ -34,6 +34,7 @@ HOMES = {
     "mail": "syncd_mail",
     "asterisk": "syncd_pbx",
     "kamailio": "syncd_pbx",
+    "mivoice": "syncd_pbx",
 }
 """Type word -> the shipped plugin that registers it, so that only that one need be imported.
 
