@@ -113,7 +113,14 @@ class Tree(Platform):
 
 CATALOG = Catalog(
     sources={"ldap": Directory, "csv": Table, "pbx-node": Node, "asterisk": Endpoints, "greedy": Greedy},
-    platforms={"exchange": Exchange, "csv": File, "ldap": Tree, "asterisk": Tree, "kamailio": Tree},
+    platforms={
+        "exchange": Exchange,
+        "csv": File,
+        "ldap": Tree,
+        "asterisk": Tree,
+        "kamailio": Tree,
+        "mivoice": Tree,
+    },
     observers={"mail": Mail},
     transforms=TRANSFORMS,
     rules=RULES,

@@ -134,10 +134,12 @@ def test_every_attribute_is_documented_with_what_it_can_hold():
         for word in VOCABULARY.values()
     ]
 
-    assert expected == [[row[0], *row[4:]] for row in vocabulary_table()]
+    assert expected == [[row[0], *row[5:]] for row in vocabulary_table()]
 
 
-@pytest.mark.parametrize(("preset", "column"), [("ad-user", 1), ("openldap-inetorgperson", 2), ("ids", 3)])
+@pytest.mark.parametrize(
+    ("preset", "column"), [("ad-user", 1), ("openldap-inetorgperson", 2), ("ids", 3), ("mivoice", 4)]
+)
 def test_every_preset_is_documented_row_by_row(preset, column):
     cells = {row[0].strip("`"): row[column] for row in vocabulary_table()}
     documented = {name: re.findall("`([^`]+)`", cell) for name, cell in cells.items()}
@@ -151,7 +153,7 @@ def test_every_preset_is_documented_row_by_row(preset, column):
     assert {name for name, row in rows.items() if row.get("policy") == "create-only"} == {
         name for name, cell in cells.items() if cell.endswith(", once")
     }
-    assert [*PRESETS] == ["ad-user", "openldap-inetorgperson", "ids", "asterisk", "kamailio"]
+    assert [*PRESETS] == ["ad-user", "openldap-inetorgperson", "ids", "asterisk", "kamailio", "mivoice"]
 
 
 def test_what_the_presets_of_nodes_map_is_offered_and_documented():

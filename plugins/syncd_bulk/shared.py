@@ -22,7 +22,7 @@ from .platform import (
     texts_of,
 )
 from .rows import BadFile, Fault
-from .source import FileOptions, FileSource, Found
+from .source import FileOptions, FileSource, Found, disabling
 
 __all__ = [
     "BadFile",
@@ -46,6 +46,7 @@ __all__ = [
     "check_key",
     "check_names",
     "columns_of",
+    "disabling",
     "drafted",
     "fields_of",
     "hidden",

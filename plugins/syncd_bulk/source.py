@@ -79,7 +79,7 @@ class FileOptions(BaseModel):
 
 
 class Found(NamedTuple):
-    """What is to become an item of the read; ``entry`` is None only where there are faults.
+    """What is to become an item of the read: an entry, or else its faults; neither where rows are passed over.
 
     ``rows``: how many rows of the file it is made of.
     """
@@ -182,7 +182,7 @@ class FileSource(Source):
     def _items(self, found: Found) -> Iterator[Entry | Problem]:
         if found.entry is not None:
             yield found.entry
-        else:
+        elif found.faults:
             message = "; ".join(fault.at(self.options.path) for fault in found.faults)
             yield Problem(found.anchor, "bad-row", message)
 

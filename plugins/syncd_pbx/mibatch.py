@@ -135,7 +135,9 @@ def _entry(
     parts = []
     for literal, name in options.template:
         if name and name not in attributes:
-            raise Denied(f"account {key}: what was imported has no {name}, to be named by; put the former dn back")
+            raise Denied(
+                f"account {key}: what was imported has no {name}, to be named by; put the former dn back"
+            )
         parts += [literal, ldifwriter.escape(attributes[name][0]) if name else ""]
     for name, source in options.naming.items():
         attributes[name] = attributes[source]

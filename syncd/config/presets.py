@@ -5,7 +5,8 @@ The rows of ``ad-user`` are the vendors' published default field mappings of Act
 neither: which attribute holds them is for the company to say. ``ids`` is the vendors' default mapping of
 Integrated Directory Services: what its telephony fields say counts once, when an account is made, three
 fields take ASCII only, and every plan waits for a person, until the configuration says otherwise. ``asterisk``
-and ``kamailio`` are what the sources of these types make of the tables of a node.
+and ``kamailio`` are what the sources of these types make of the tables of a node. ``mivoice`` has the columns of a
+MiVoice's export; people are found by their numbers first, as the vendor pairs them.
 """
 
 from __future__ import annotations
@@ -162,6 +163,22 @@ PRESETS: Mapping[str, Preset] = {
             "softphone_extension": "softphone_extension",
             "secondary_phones": "secondary_extensions",
             "sip_address": "sip_address",
+        },
+    ),
+    "mivoice": Preset(
+        options={"anchor": "Login ID"},
+        match=("extension", "login", "email"),
+        map={
+            "login": "Login ID",
+            "email": "Email Address",
+            "first_name": "First Name",
+            "last_name": "Last Name",
+            "department": "Department",
+            "location": "Location",
+            "extension": "Desk Phone",
+            "softphone_extension": "Soft Phone",
+            "secondary_phones": "Further Numbers",
+            "home_element": _once("Home Element"),
         },
     ),
 }

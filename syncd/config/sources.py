@@ -54,6 +54,8 @@ def _source(draft: Draft, path: KeyPath, parts: Parts, enterprise: str, preceden
     options = options_of(draft, path, parts, kind, SOURCE_KEYS)
     if kind is not None and enterprise and table.owns:
         _check_synchronizer(draft, path, cast("type[Source]", kind), enterprise)
+    if table.owns and (reason := getattr(options, "only_enriches", "")):
+        draft.objection((*path, "owns"), f"{reason}; write owns = false")
     side = of_source(draft.document, draft.vocabulary)
     mapping = compile_map(draft.document, draft.catalog, (*path, "map"), table.map, side)
     for rule in mapping.rules:
