@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
-from .model import Entry, Fault, Record, Value, Vocabulary
+from .model import Attribute, Entry, Fault, Record, Value
 
 Transform: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
 """From the texts of an attribute to the texts to use; raises ValueError with a message for a person."""
@@ -51,7 +51,7 @@ class AttributeMapping:
 
 
 def map_entries(
-    stream: Iterable[object], mapping: AttributeMapping, vocabulary: Vocabulary
+    stream: Iterable[object], mapping: AttributeMapping, vocabulary: Mapping[str, Attribute]
 ) -> Iterator[object]:
     """Turn every Entry of ``stream`` into a Record; everything else passes on, in order.
 
@@ -63,7 +63,7 @@ def map_entries(
         yield map_entry(item) if isinstance(item, Entry) else item
 
 
-def mapper(mapping: AttributeMapping, vocabulary: Vocabulary) -> Callable[[Entry], Record]:
+def mapper(mapping: AttributeMapping, vocabulary: Mapping[str, Attribute]) -> Callable[[Entry], Record]:
     """Return the function that maps one entry by ``mapping``; the rules are made ready once.
 
     In the Record a refused value is absent and its attribute stands in ``unknown``, so that nothing
@@ -134,7 +134,7 @@ class _Step(NamedTuple):
     in_full: Callable[[Entry, _Notes], Value | None]
 
 
-def _step(rule: Rule, vocabulary: Vocabulary) -> _Step:
+def _step(rule: Rule, vocabulary: Mapping[str, Attribute]) -> _Step:
     """Make ``rule`` ready, and open the quick way for the common kind.
 
     Quick are rules with one source and one text whose transforms all have ``one``: a total function from

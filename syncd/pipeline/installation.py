@@ -221,10 +221,11 @@ def fields_of(
             f"platform {settings.name} has no field {', '.join(unknown)}; it has {', '.join(sorted(declared))}"
         )
     rules = tuple(replace(rule, many=declared[rule.attribute].many) for rule in settings.mapping.rules)
-    words = (
-        Attribute(name, field.description, many=field.many, limit=None) for name, field in declared.items()
-    )
-    map_entry = mapper(replace(settings.mapping, rules=rules), Vocabulary(words))
+    words = {
+        name: Attribute(name, field.description, many=field.many, limit=None)
+        for name, field in declared.items()
+    }
+    map_entry = mapper(replace(settings.mapping, rules=rules), words)
     mapped = {rule.attribute for rule in rules}
     rest = [(name, field.attribute) for name, field in declared.items() if name not in mapped]
 
