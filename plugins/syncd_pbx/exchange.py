@@ -21,6 +21,7 @@ from syncd_bulk.shared import Stored, open_own, publish
 STATE = ".state.jsonl"
 _NAME = re.compile(r"(users|changes)-([0-9]{6,12})\.(csv|ldif)")
 _END = b'{"numbers"'
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _LEFT = re.compile(r"\.(.+)\.(tmp|old)")
 
 Values = Mapping[str, str]
@@ -139,7 +140,7 @@ class Folder:
 
     def _read(self, number: int, line: bytes) -> Mapping[str, Any]:
         try:
-            found = json.loads(line)
+            found = json.loads(line.decode())
         except ValueError as error:
             raise self._broken(number) from error
         if not isinstance(found, dict):
@@ -156,7 +157,7 @@ class Folder:
 
 def line_of(row: Row) -> bytes:
     """Return the line of the state that holds an account."""
-    return json.dumps(row._asdict(), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return _ENCODER.encode(row._asdict()).encode() + b"\n"
 
 
 def end_of(head: Head) -> bytes:

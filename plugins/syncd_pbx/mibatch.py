@@ -16,7 +16,7 @@ from .mioptions import KNOWN, MivoiceOptions
 class Handover:
     """Drafts of what the folder should have; ``publish`` puts them there at once.
 
-    ``kept`` are waiting files that stay; all others that wait are replaced. A file has ``max_entries`` at most.
+    ``kept`` are waiting files that stay, as nobody in them has changed; all others that wait are replaced. A file has ``max_entries`` at most.
     """
 
     def __init__(self, folder: Folder, head: Head, options: MivoiceOptions, kept: frozenset[str]) -> None:
@@ -28,11 +28,11 @@ class Handover:
         self._sizes = {name: head.waiting[name] for name in kept}
         self._rows: list[Values] = []
 
-    def put(self, row: Row, *, changed: bool) -> None:
+    def put(self, row: Row) -> None:
         """Write the account into the state, and what the importing system is to be told into a file."""
         if row.there == row.target:
             row = row._replace(file="")
-        elif changed or row.file not in self._kept:
+        elif row.file not in self._kept:
             row = row._replace(file=self._tell(row))
         if row.now is not None or row.there is not None:
             self._state.file.write(line_of(row))

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from syncd import Account, Blocked, ConnectorError, Delivery, Outcome, Rejected, Unavailable
+from syncd import Account, Blocked, ConnectorError, Delivery, Outcome, Rejected, Unavailable, Value
 from syncd_bulk.shared import Batch, FilePlatform, Stored, check_key, texts_of, translated
 
 from .exchange import Folder, Head, Row, Taken, Values
@@ -43,6 +43,7 @@ class MivoicePlatform(FilePlatform):
         self._path = self._folder.state
         self._head = Head({}, {})
         self._kept: frozenset[str] = frozenset()
+        self._view = View({}, {})
 
     def open(self) -> None:
         """Finish what a killed process has begun."""
@@ -81,10 +82,10 @@ class MivoicePlatform(FilePlatform):
     def _unique(self, row: Stored) -> Iterator[Hashable]:
         return self._claims(row.body.now)
 
-    def _claims(self, values: Values | None) -> Iterator[_Claim]:
+    def _claims(self, values: Mapping[str, Value] | None) -> Iterator[_Claim]:
         for name in self._keys_of:
-            if values and name in values:
-                yield name, values[name].casefold()
+            if values and isinstance(text := values.get(name), str):
+                yield name, text.casefold()
 
     def _deliver(self, deliveries: Sequence[Delivery]) -> Iterator[Outcome]:
         """Refuse what the product cannot do, or has to wait; do the rest, anew if a file is collected meanwhile."""
@@ -93,8 +94,8 @@ class MivoicePlatform(FilePlatform):
             try:
                 with translated(self._path):
                     self._head = self._folder.settle()
-                    view = self._look(deliveries)
-                refused = [self._refusal(one, view) for one in deliveries]
+                    self._view = self._look(deliveries)
+                refused = [self._refusal(one, self._view) for one in deliveries]
                 passed = [one for one, error in zip(deliveries, refused, strict=True) if error is None]
                 done = iter(list(super()._deliver(passed)) if passed else ())
                 break
@@ -108,40 +109,39 @@ class MivoicePlatform(FilePlatform):
             yield next(done) if error is None else Outcome(one.id, one.remote_id, error)
 
     def _look(self, deliveries: Sequence[Delivery]) -> View:
-        keys = {
-            one.remote_id if one.action != "add" and one.remote_id else one.account.key for one in deliveries
-        }
-        wanted = {
-            claim
-            for one in deliveries
-            for claim in self._claims({n: v for n, v in one.account.fields.items() if isinstance(v, str)})
-        }
+        """Read what the state says of these accounts, and who has values over there that they want for themselves."""
+        after = {_key_of(one): one for one in deliveries}
+        wanted = {claim for one in deliveries for claim in self._claims(one.account.fields)}
         rows, held = {}, {}
         for stored in self._stored():
             row: Row = stored.body
-            if row.key in keys:
+            kept: Mapping[str, Value] | None = row.target
+            if (delivery := after.get(row.key)) is not None:
                 rows[row.key] = stored
-            if row.there is not None:
-                kept = set(self._claims(row.target))
-                held.update({claim: row for claim in self._claims(row.there) if claim in wanted - kept})
+                kept = None if delivery.action in ("delete", "disable") else delivery.account.fields
+            if row.there is not None and row.there != kept:
+                mine = set(self._claims(kept))
+                for claim in self._claims(row.there):
+                    if claim in wanted and claim not in mine:
+                        held[claim] = row
         return View(rows, held)
 
     def _refusal(self, delivery: Delivery, view: View) -> ConnectorError | None:
         account = delivery.account
-        key = delivery.remote_id if delivery.action != "add" and delivery.remote_id else account.key
+        key = _key_of(delivery)
         stored = view.rows.get(key)
         there = stored.body.there if stored else None
         if not self.options.changes and there is not None:
             return self._unchangeable(key, there, delivery)
         if delivery.action in ("delete", "disable"):
             return None
-        for name, text in account.fields.items():
-            holder = view.held.get((name, text.casefold())) if isinstance(text, str) else None
+        for claim in self._claims(account.fields):
+            holder = view.held.get(claim)
             if holder is not None and holder.key != key:
                 return Blocked(
-                    f"account {account.key}: {name} is another user's over there until {holder.file} was imported "
-                    "and taken out of the folder",
-                    [holder.file],
+                    f"account {account.key}: {claim[0]} is another user's over there until {holder.file or 'the change'} "
+                    "was imported and taken out of the folder",
+                    [holder.file or holder.key],
                 )
         return None
 
@@ -168,11 +168,16 @@ class MivoicePlatform(FilePlatform):
 
     def _merged(self, batch: Batch) -> Iterator[tuple[Stored | None, Stored | None]]:
         """Learn first which waiting files stay as they are: full ones that have nobody of this batch."""
-        touched = {stored.body.file for stored in self._stored() if stored.body.key in batch.steps}
+        rows = self._view.rows
+        files = {rows[key].body.file for key in batch.steps if key in rows}
+        if any(
+            key not in rows and key in self._known() for key in batch.steps
+        ):  # of another key, by its login
+            files.update(row.body.file for row in self._stored() if row.body.key in batch.steps)
         self._kept = frozenset(
             name
             for name, size in self._head.waiting.items()
-            if size >= self.options.max_entries and name not in touched | self._folder.collected
+            if size >= self.options.max_entries and name not in files | self._folder.collected
         )
         return super()._merged(batch)
 
@@ -186,6 +191,12 @@ class MivoicePlatform(FilePlatform):
         except BaseException:
             made.drop()
             raise
+
+
+def _key_of(delivery: Delivery) -> str:
+    """Return the key of the row that a delivery is about, as far as it is known from the delivery alone."""
+    given = delivery.remote_id if delivery.action != "add" else None
+    return given or delivery.account.key
 
 
 def _put(made: Handover, pairs: Iterable[tuple[Stored | None, Stored | None]]) -> bool:
@@ -204,7 +215,7 @@ def _put(made: Handover, pairs: Iterable[tuple[Stored | None, Stored | None]]) -
             changed = old is None or (old.enabled, old.now) != (new.enabled, new.now)
             anything = anything or changed
             there = (old or removed.pop(new.key, new)).there
-            made.put(new._replace(there=there, file=old.file if old else ""), changed=changed)
+            made.put(new._replace(there=there, file=old.file if old else ""))
     for row in removed.values():
-        made.put(row, changed=True)
+        made.put(row)
     return anything

@@ -68,9 +68,11 @@ def test_openldap_has_what_the_files_say_collected_at_once_or_one_by_one(
     collect()
     batches = [
         [("update", account(1, **{"First Name": "Ädä", "Role": "x"})), ("delete", account(2))],
+        [("update", account(0, **{"First Name": "A", "Department": "B"}))],
         [("update", account(1, **{"First Name": "Ädä", "Last Name": "new, name+"})), ("disable", account(3))],
         [("enable", account(3, Department="R & D")), ("add", account(2)), ("update", account(1))],
-        [("update", account(4, **{"Login ID": "renamed", "Location": "Ulm"})), ("delete", account(5))],
+        [("update", account(4, **{"Login ID": "renamed", "Location": "Ulm"})), ("update", account(0))],
+        [("delete", account(5))],
     ]
     for batch in batches:
         deliver(tmp_path, *batch)
@@ -86,4 +88,4 @@ def test_openldap_has_what_the_files_say_collected_at_once_or_one_by_one(
         login: entries[login]["employeetype"][0] for login in ("u1", "u2", "u3")
     }
     assert (["R & D"], ["Ulm"]) == (entries["u3"]["departmentnumber"], entries["renamed"]["l"])
-    assert "givenname" not in entries["u1"]
+    assert {"cn", "dn", "employeetype", "objectclass", "sn", "uid"} == set(entries["u0"])

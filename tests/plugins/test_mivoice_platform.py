@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import itertools
 import json
+import os
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -327,6 +331,20 @@ def test_a_value_that_is_another_users_over_there_waits_until_that_was_told(tmp_
     assert [None] == do(platform(tmp_path), newcomer)
 
 
+def test_a_value_that_is_given_up_in_the_same_batch_waits_as_well(tmp_path):
+    do(platform(tmp_path), add(account(1)), add(account(2)))
+    collect(tmp_path)
+    renamed, newcomer = account(1, Login_ID="new"), account(3, Login_ID="ADA1")
+    second = account(4, Login_ID="ada2")
+
+    steps = [update(renamed, "Login ID"), ("delete", "2", account(2)), add(newcomer), add(second)]
+    assert [None, None, "Blocked", "Blocked"] == do(platform(tmp_path), *steps)
+
+    assert ["changes-000001.ldif"] == waiting(tmp_path)
+    collect(tmp_path)
+    assert [None, None] == do(platform(tmp_path), add(newcomer), add(second))
+
+
 def test_a_file_that_is_put_back_waits_again(tmp_path):
     do(platform(tmp_path), add(account(1)))
     (text,) = collect(tmp_path)
@@ -368,6 +386,36 @@ def test_a_folder_that_is_emptied_all_the_time_is_unavailable_and_nothing_is_los
 
     assert before == (tmp_path / "users-000001.csv").read_bytes()
     assert {".state.jsonl", "users-000001.csv"} == {path.name for path in tmp_path.iterdir()}
+
+
+def failing(original, left):
+    def instead(*given):
+        if next(left) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return original(*given)
+
+    return instead
+
+
+@pytest.mark.parametrize("call", range(1, 12))
+def test_a_full_disk_at_any_call_loses_nothing_and_the_next_try_succeeds(tmp_path, monkeypatch, call):
+    do(platform(tmp_path), add(account(1)), add(account(2)))
+    collect(tmp_path)
+    do(platform(tmp_path), add(account(3)))
+    steps = [update(account(1, Last_Name="King"), "Last Name"), add(account(4))]
+    left = itertools.count(call, -1)
+    with monkeypatch.context() as broken:
+        for where, name in ((os, "fsync"), (Path, "rename")):
+            broken.setattr(where, name, failing(getattr(where, name), left))
+        made = platform(tmp_path)
+        if call < 11:
+            with pytest.raises(Unavailable, match="No space left on device"):
+                do(made, *steps)
+
+    assert [None, None] == do(made, *steps)
+    assert ["ada3", "ada4"] == logins(collect(tmp_path, waiting(tmp_path)[1])[0])
+    assert ["modify"] == re.findall("changetype: (.*)", collect(tmp_path)[0])
+    assert [".state.jsonl"] == [path.name for path in tmp_path.iterdir()]
 
 
 def test_repeating_what_was_done_leaves_every_file_alone(tmp_path):
