@@ -165,7 +165,9 @@ def test_a_plugin_imports_only_public_names(path):
     wrong = [
         f"{path}:{found.line} imports {found.target}"
         for found in imports(path)
-        if not found.relative and found.target.split(".")[0] in shipped and found.target not in {"syncd", own, *SHARED}
+        if not found.relative
+        and found.target.split(".")[0] in shipped
+        and found.target not in {"syncd", own, *SHARED}
     ]
     wrong += [
         f"{path}:{node.lineno} imports {name.name}, which is not public"

@@ -44,6 +44,8 @@ class MivoiceSource(FileSource):
     A row without a user (a telephone in a lobby) is nobody.
     """
 
+    synchronizer = "pbx"
+
     class Options(FileOptions):
         """Every setting of a source of ``type = "mivoice"``."""
 

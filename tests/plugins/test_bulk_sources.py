@@ -81,7 +81,9 @@ END = Checkpoint(cursor=None, full=True)
 
 def test_the_plugin_registers_both_directions_of_both_formats():
     found = []
-    syncd_bulk.register_connectors(lambda word, connector: found.append((word, connector.__name__)))
+    syncd_bulk.register_connectors(
+        lambda word, connector: found.append((word, connector.__name__)), lambda *_: True
+    )
 
     assert [
         ("csv", "CsvSource"),

@@ -266,5 +266,5 @@ def test_the_plugin_registers_the_word_ldap_for_a_source_and_a_platform() -> Non
     from syncd_ldap.source import LdapSource
 
     found = []
-    syncd_ldap.register_connectors(lambda word, kind: found.append((word, kind)))
+    syncd_ldap.register_connectors(lambda word, kind: found.append((word, kind)), lambda *_: True)
     assert [("ldap", LdapSource), ("ldap", LdapPlatform)] == found

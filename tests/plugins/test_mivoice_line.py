@@ -16,6 +16,7 @@ from syncd_bulk.ldif import LdifFile, blocks
 CONFIGURATION = """
 state_directory = "{folder}/state"
 [enterprise.acme]
+synchronizer = "pbx"
 sources = ["old"]
 [source.old]
 type = "mivoice"

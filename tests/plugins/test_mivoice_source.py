@@ -173,7 +173,7 @@ def test_where_users_are_made_elsewhere_a_source_has_to_be_told_that_it_only_add
     """Make them there first; then this source adds to the accounts that others have made."""
     path = tmp_path / "syncd.toml"
     text = (
-        '[enterprise.acme]\nsources = ["pbx"]\n[source.pbx]\ntype = "mivoice"\npath = "/srv/users.csv"\n'
+        '[enterprise.acme]\nsynchronizer = "pbx"\nsources = ["pbx"]\n[source.pbx]\ntype = "mivoice"\npath = "/srv/users.csv"\n'
         f'product = "{product}"\npreset = "mivoice"\n'
     )
     catalog = Catalog(sources={"mivoice": MivoiceSource})
@@ -183,7 +183,7 @@ def test_where_users_are_made_elsewhere_a_source_has_to_be_told_that_it_only_add
     path.write_text(f"{text}owns = false\n")
 
     made = f"the users of {words} are made in its own manager, and are only added to here"
-    assert [f"{path}:3: source.pbx.owns: {made}; write owns = false"] == list(caught.value.problems)
+    assert [f"{path}:4: source.pbx.owns: {made}; write owns = false"] == list(caught.value.problems)
     assert not load([path], catalog, {}).sources["pbx"].terms.owns
     path.write_text(text.replace(product, "business"))
     assert load([path], catalog, {}).sources["pbx"].terms.owns
