@@ -15,15 +15,21 @@ BATCH = 500
 Known: TypeAlias = Callable[[Sequence[bytes]], Collection[bytes]]
 """From fingerprints to those of them that are stored with a link of this connection."""
 
+Keyed: TypeAlias = Callable[[bytes], bytes]
+"""From a fingerprint to one that depends on a key."""
+
 Lookup: TypeAlias = Callable[[Sequence[Record]], Sequence[Candidates]]
 """From records to what is stored of each, in the same order."""
 
 
-def skip_unchanged(stream: Iterable[object], known: Known, salt: bytes) -> Iterator[object]:
+def skip_unchanged(
+    stream: Iterable[object], known: Known, salt: bytes, keyed: Keyed | None = None
+) -> Iterator[object]:
     """Drop the entries whose fingerprint is stored, a batch at a time, without decoding them.
 
     ``salt`` stands for everything of the configuration that shapes a record; it ends every fingerprint,
-    so that a change of it makes every entry count as changed.
+    so that a change of it makes every entry count as changed. ``keyed`` makes of a fingerprint one that tells
+    nothing to whom has not its key: of an entry with a secret of few digits, all could be tried.
     """
     batch: list[Entry] = []
     stream = iter(stream)
@@ -31,19 +37,22 @@ def skip_unchanged(stream: Iterable[object], known: Known, salt: bytes) -> Itera
         if isinstance(item, Entry):
             batch.append(item)
         if len(batch) >= BATCH or isinstance(item, Checkpoint):
-            yield from _changed(batch, known, salt)
+            yield from _changed(batch, known, salt, keyed)
             batch = []
         if not isinstance(item, Entry):
             yield item
         if isinstance(item, Checkpoint):
             yield from stream  # nothing may follow: whoever drains the stream has to see that
-    yield from _changed(batch, known, salt)
+    yield from _changed(batch, known, salt, keyed)
 
 
-def _changed(batch: list[Entry], known: Known, salt: bytes) -> Iterator[Entry]:
+def _changed(batch: list[Entry], known: Known, salt: bytes, keyed: Keyed | None) -> Iterator[Entry]:
     if not batch:
         return
-    prints = [(entry.fingerprint or _fingerprint(entry)) + salt for entry in batch]
+    if keyed is None:
+        prints = [(entry.fingerprint or _fingerprint(entry)) + salt for entry in batch]
+    else:
+        prints = [keyed(entry.fingerprint or _fingerprint(entry)) + salt for entry in batch]
     stored = known(prints)
     if len(stored) == len(prints):
         return

@@ -52,23 +52,44 @@ class Keys:
 
     def seal(self, account: int, attribute: str, version: int, value: str) -> bytes:
         """Return the sealed value."""
-        nonce, bound = os.urandom(_NONCE), _bound(account, attribute, version)
-        return self._first + nonce + bytes(self._keys[self._first].encrypt(nonce, value.encode(), bound))
+        return self._seal(_bound(account, attribute, version), value.encode())
 
     def open(self, account: int, attribute: str, version: int, sealed: bytes) -> str:
         """Return the value. Raises ConfigError if its key is not there, SyncdError if it was tampered with."""
+        value = self._open(_bound(account, attribute, version), sealed)
+        if value is None:
+            raise SyncdError(
+                f"{attribute} {version} of account {account} does not open, as its row of the table secrets "
+                f"was changed: restore the database, or make a new one: syncd secrets renew {account} {attribute}"
+            )
+        return value.decode()
+
+    def seal_apart(self, name: str, value: bytes) -> bytes:
+        """Return the sealed value of what belongs to no account."""
+        return self._seal(f"syncd\0apart\0{name}".encode(), value)
+
+    def open_apart(self, name: str, sealed: bytes) -> bytes:
+        """Return the value of what belongs to no account. Raises as ``open``."""
+        value = self._open(f"syncd\0apart\0{name}".encode(), sealed)
+        if value is None:
+            raise SyncdError(
+                "a row of the table sealed does not open, as it was changed: restore the database"
+            )
+        return value
+
+    def _seal(self, bound: bytes, value: bytes) -> bytes:
+        nonce = os.urandom(_NONCE)
+        return self._first + nonce + bytes(self._keys[self._first].encrypt(nonce, value, bound))
+
+    def _open(self, bound: bytes, sealed: bytes) -> bytes | None:
         from cryptography.exceptions import InvalidTag
 
         self.require(sealed)
         nonce, rest = sealed[_ID : _ID + _NONCE], sealed[_ID + _NONCE :]
         try:
-            value: bytes = self._keys[sealed[:_ID]].decrypt(nonce, rest, _bound(account, attribute, version))
+            return bytes(self._keys[sealed[:_ID]].decrypt(nonce, rest, bound))
         except InvalidTag:
-            raise SyncdError(
-                f"{attribute} {version} of account {account} does not open, as its row of the table secrets "
-                f"was changed: restore the database, or make a new one: syncd secrets renew {account} {attribute}"
-            ) from None
-        return value.decode()
+            return None
 
     def require(self, sealed: bytes) -> None:
         """Raise ConfigError unless the key that a value was sealed with is there."""

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from syncd import ConfigError, Field, Platform
 from syncd.config import load, wanted_plugins
 
-SECRET = "is secret: only generate in a template can fill it, and nothing can be compared with it"
+SECRET = "is secret: a source's map or a template's generate fills it, and nothing can be compared with it"
 
 
 @pytest.fixture
@@ -278,7 +278,7 @@ syncd.toml:44: source.hq.map.login.form: unknown key; did you mean 'from'?
 syncd.toml:45: source.hq.map.email.via[0]: there is no transform 'lowr'; did you mean 'lower'?
 syncd.toml:45: source.hq.map.email.via[1]: extension-of needs a text behind the colon, such as extension-of:+49401234
 syncd.toml:46: source.hq.map.title: must be the name to copy from, or a table with from or constant
-syncd.toml:47: source.hq.map.pin: is secret: only generate in a template can fill it, and nothing can be compared with it
+syncd.toml:47: source.hq.map.pin: needs secrets_key, such as secrets_key = "credential:syncd-key"
 syncd.toml:48: source.hq.map.fax.constant: must be one text, as only one is held
 syncd.toml:49: source.hq.map.pager: has a constant, so it cannot have from as well
 syncd.toml:52: source.hq.rules.login.pattern: '[a-z' is not a regular expression: unterminated character set at position 0

@@ -18,7 +18,7 @@ FLOORS = {
     **dict.fromkeys(["model", "errors"], 0),
     **dict.fromkeys(["connector"], 1),
     **dict.fromkeys(["hookspecs"], 2),
-    **dict.fromkeys(["mapping", "transforms", "correlation", "completion", "services"], 3),
+    **dict.fromkeys(["mapping", "transforms", "correlation", "completion", "services", "hiding"], 3),
     **dict.fromkeys(["validation", "planning", "guard", "schedules"], 3),
     **dict.fromkeys(["places"], 3),
     **dict.fromkeys(["store", "config", "credentials", "sealing", "lock", "logs", "notify"], 4),

@@ -23,6 +23,7 @@ def samples_of(source: Source, mapping: AttributeMapping, vocabulary: Vocabulary
     Each has its anchor, the attributes that the mapping makes, and in words what is wrong with them. Secret
     values are not shown. Raises ConnectorError if the source cannot be read.
     """
+    from ..hiding import codes_of, without_bad_codes
     from ..mapping import map_entries
     from ..model import Entry, Problem, Record
 
@@ -31,10 +32,12 @@ def samples_of(source: Source, mapping: AttributeMapping, vocabulary: Vocabulary
         wanted = (item for item in source.read(None) if isinstance(item, Entry | Problem))
         found = list(map_entries(islice(wanted, MOST), mapping, vocabulary))
     samples = []
+    codes = codes_of((rule.attribute for rule in mapping.rules), vocabulary)
     for one in found:
         if isinstance(one, Record):
+            one = without_bad_codes(one, codes)
             hidden = {name: "***" for name in one.values if vocabulary[name].secret}
-            said = [*(fault.message for fault in one.faults), *map(str, one.warnings)]
+            said = [fault.message for fault in (*one.faults, *one.warnings)]
             samples.append(
                 {
                     "anchor": one.anchor,

@@ -24,7 +24,7 @@ secrets = LazyGroup(
         "key": (f"{__name__}:make_key", "Make a key to seal with."),
         "rotate": (__name__, "Seal everything with the newest key."),
     },
-    help="""Passwords and codes that syncd makes (generate in a template), and the key that seals them.
+    help="""Passwords and codes that syncd makes (generate in a template) or sources say, and the key that seals them.
 
     The database holds them sealed. Operations, logs and all other verbs know their versions alone.""",
     epilog=examples(

@@ -20,7 +20,7 @@ from .checking import checked
 from .document import Document
 from .effective import Effective
 from .lines import KeyPath
-from .mappings import SECRET, known_attribute
+from .mappings import KEY_NEEDED, SECRET, known_attribute
 from .models import AttributeTable, EnterpriseTable, RoleTable, TemplateTable, TopTable
 from .settings import EnterpriseSettings, Origin
 from .words import reference_kind, shown_reference, suggestion
@@ -33,9 +33,6 @@ NAMED = (
 
 TOP_KEYS = (*TopTable.model_fields, *NAMED)
 """Every top-level key."""
-
-_CODES = {"login_code": 4, "pin": 1}
-"""Codes that are typed at a telephone, and the fewest digits that such a one has."""
 
 _ENTERPRISE = re.compile(r"[A-Za-z0-9-]{4,32}")
 
@@ -233,12 +230,12 @@ def _generated(draft: Draft, path: KeyPath, table: Mapping[str, tuple[str, int]]
             )
         elif word is not None and word.limit is not None and length > word.limit:
             draft.objection(here, f"has {length} characters, {word.limit} are allowed")
-        lowest = _CODES.get(name)
+        lowest = None if word is None or word.digits is None else max(1, word.digits[0])
         if lowest is not None and (recipe != "digits" or length < lowest):
             draft.objection(here, f"must be digits, {lowest} or more")
         found[name] = str(Sealed(name, 1, recipe, length))
     if found and "secrets_key" not in draft.document.tree:
-        draft.objection(path, 'needs secrets_key, such as secrets_key = "credential:syncd-key"')
+        draft.objection(path, KEY_NEEDED)
     return found
 
 

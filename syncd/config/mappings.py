@@ -15,16 +15,19 @@ from .lines import KeyPath
 from .models import RowTable
 from .words import nearest
 
-SECRET = "is secret: only generate in a template can fill it, and nothing can be compared with it"  # noqa: S105
+SECRET = "is secret: a source's map or a template's generate fills it, and nothing can be compared with it"  # noqa: S105
+KEY_NEEDED = 'needs secrets_key, such as secrets_key = "credential:syncd-key"'
 
 _KEYS = frozenset(field.alias or name for name, field in RowTable.model_fields.items())
 
 
 class Shape(NamedTuple):
-    """What a row is to fill."""
+    """What a row is to fill. What is ``secret`` has ``policy`` unless its row says another."""
 
     many: bool = False
     limit: int | None = None
+    secret: bool = False
+    policy: str = "always"
 
 
 class Side(NamedTuple):
@@ -44,11 +47,15 @@ def of_source(document: Document, vocabulary: Vocabulary) -> Side:
 
     def shape(path: KeyPath, name: str) -> Shape | None:
         word = known_attribute(document, vocabulary, path, name)
-        if word is None or word.secret:
-            if word is not None:
-                document.object_to(path, SECRET)
+        if word is None:
             return None
-        return Shape(word.many, word.limit)
+        if not word.secret:
+            return Shape(word.many, word.limit)
+        if word.many or word.key:
+            document.object_to(path, "is secret, and holds several texts or is a key: no source can fill it")
+        elif "secrets_key" not in document.tree:
+            document.object_to(path, KEY_NEEDED)
+        return Shape(word.many, word.limit, secret=True, policy="create-only")
 
     return Side(shape, lambda _path, _name: None, policies=True)
 
@@ -65,7 +72,7 @@ def of_platform(document: Document, vocabulary: Vocabulary, fields: Mapping[str,
         if name not in fields:
             document.object_to_name(path, "field", name, fields)
             return None
-        return Shape(fields[name].many)
+        return Shape(fields[name].many, secret=fields[name].secret)
 
     def source(path: KeyPath, name: str) -> None:
         word, filled = known_attribute(document, vocabulary, path, name), str(path[-3])
@@ -107,7 +114,9 @@ def compile_map(
         if len(document.problems) == before:
             rules.append(_rule(name, row, shape, transforms))
             said = row.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-            texts[name] = {**said, **shape._asdict()}
+            texts[name] = {**said, "many": shape.many, "limit": shape.limit}
+            if side.policies and shape.secret:
+                texts[name]["policy"] = rules[-1].policy
     return AttributeMapping(
         tuple(rules), json.dumps(texts, sort_keys=True, ensure_ascii=False) if texts else ""
     )
@@ -139,9 +148,12 @@ def _judge_together(document: Document, path: KeyPath, written: Mapping[str, Any
 
 
 def _judge_values(document: Document, path: KeyPath, row: RowTable, shape: Shape) -> None:
-    """Note a default or constant of many texts where one text is held."""
+    """Note a default or constant of many texts where one text is held, and one where a secret is."""
     for key, value in (("default", row.default), ("constant", row.constant)):
-        if isinstance(value, tuple) and not shape.many:
+        if value and shape.secret:
+            cure = "fill it with from, or with generate in a template"
+            document.object_to((*path, key), f"is a secret, and this file is no place for one; {cure}")
+        elif isinstance(value, tuple) and not shape.many:
             document.object_to((*path, key), "must be one text, as only one is held")
 
 
@@ -182,7 +194,7 @@ def _rule(name: str, row: RowTable, shape: Shape, transforms: tuple[Transform, .
         transforms=transforms,
         default=value(row.default),
         constant=value(row.constant),
-        policy=row.policy,
+        policy=row.policy if "policy" in row.model_fields_set else shape.policy,
         illegal=row.illegal,
         limit=shape.limit,
     )

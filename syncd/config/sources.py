@@ -180,7 +180,8 @@ def _checks(draft: Draft, path: KeyPath, rules: Mapping[str, RuleTable]) -> tupl
         draft.attribute((*path, name), name)
         rule = rules[name]
         tests = tuple(_tests(draft, (*path, name), rule))
-        found.append(Check(attribute=name, required=rule.required, tests=tests))
+        secret = name in draft.vocabulary.secrets
+        found.append(Check(attribute=name, required=rule.required, tests=tests, secret=secret))
     return tuple(found)
 
 

@@ -122,13 +122,14 @@ def opened(lane: Lane, row: Due | Placement, account: Account) -> Account:
     fields = {name: value for name, value in account.fields.items() if name not in sealed}
     stored = sealed_values(row.sealed)
     for name, one in sealed.items() if account.kind == "user" else ():
-        value = stored.get((one.attribute, one.version))
-        if value is None or lane.reveal is None:
+        found = stored.get(f"{one.attribute}:{one.word}")
+        if found is None or lane.reveal is None:
+            which = f"{one.attribute} {one.version}" if one.version else f"this {one.attribute}"
             raise Unavailable(
-                f"{one.attribute} {one.version} is not in the table secrets: "
+                f"{which} is not in the table secrets: "
                 f"make a new one: syncd secrets renew {row.account} {one.attribute}"
             )
-        fields[name] = lane.reveal(row.account, one.attribute, one.version, value)
+        fields[name] = lane.reveal(row.account, one.attribute, *found)
     return Account(account.key, account.kind, account.enabled, fields)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from .roles import Numbers, Role
-from .values import Fault, Record, Value
+from .values import Fault, Hidden, Record, Value
 
 
 class Layer(NamedTuple):
@@ -97,6 +97,7 @@ class Operation(NamedTuple):
     (to this anchor), ``end``, ``restore`` (undo), ``drop`` or ``local`` (a person's layer). Of a ``drop``, and of
     the ``make`` that undoes it, ``replaced`` names what a person says in the link's place. ``gone_at``: since
     when the link's entry was gone, or is to be again where a ``make`` or an ``end`` undoes something.
+    ``secrets`` are those that the source has just said, to be sealed where ``record`` speaks of them.
     """
 
     anchor: str | None
@@ -121,6 +122,7 @@ class Operation(NamedTuple):
     allocate: Mapping[str, Numbers]
     seen: int | None = None
     gone_at: str | None = None
+    secrets: tuple[Hidden, ...] = ()
 
 
 class Untouched(NamedTuple):

@@ -128,6 +128,17 @@ class Fault(NamedTuple):
     held: str = "failed"
 
 
+class Hidden(str):
+    """The text that speaks of a secret which a source has just said, and its value beside it: ``plain``.
+
+    To everything that compares, stores or prints it, it is the text.
+    """
+
+    __slots__ = ("plain",)
+
+    plain: str
+
+
 class Record(NamedTuple):
     """An entry after its mapping: what one source says of one account, in the account's own words."""
 
@@ -140,6 +151,8 @@ class Record(NamedTuple):
     """What was mended on the way: a person should know of it, and nothing waits for that."""
     unknown: frozenset[str] = frozenset()
     """Account attributes of which the source said nothing this time: what is stored of them stays."""
+    secrets: tuple[Hidden, ...] = ()
+    """Those of its values that are secret."""
 
 
 class Objection(NamedTuple):

@@ -19,6 +19,7 @@ class Attribute:
 
     ``many``: holds several texts. ``key``: no two accounts of one enterprise may share a value; compared
     by ``fold``. ``secret``: never shown, never logged. ``limit``: the longest value, in characters.
+    ``digits``: it is a code of so many digits (fewest, most); what a source says instead is left out.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Attribute:
     key: bool = False
     secret: bool = False
     limit: int | None = 256
+    digits: tuple[int, int] | None = None
 
 
 def fold(text: str) -> str:
@@ -93,8 +95,10 @@ def _words() -> Iterator[Attribute]:
     yield Attribute("secondary_phones", "further telephone numbers", many=True)
     yield Attribute("groups", "the groups that the person belongs to", many=True, limit=1024)
     yield Attribute("object_class", "kinds of the entry in its directory", many=True)
-    yield Attribute("login_code", "code to log in at a telephone, 4-15 digits", secret=True, limit=15)
-    yield Attribute("pin", "voice mailbox code, 0-31 digits", secret=True, limit=31)
+    yield Attribute(
+        "login_code", "code to log in at a telephone, 4-15 digits", secret=True, limit=15, digits=(4, 15)
+    )
+    yield Attribute("pin", "voice mailbox code, 0-31 digits", secret=True, limit=31, digits=(0, 31))
     yield Attribute("password", "password", secret=True)
 
 

@@ -76,6 +76,8 @@ class Line:
     services: tuple[tuple[Service, Limits], ...]
     siblings: tuple[str, ...]
     salt: bytes
+    secrets: frozenset[str] = frozenset()
+    """The secret attributes that its source says."""
 
 
 def line_of(here: Installation, name: str) -> Line:
@@ -109,6 +111,9 @@ def line_of(here: Installation, name: str) -> Line:
         services=services_of(here, settings.enterprise),
         siblings=enterprise.sources,
         salt=_salt(here, settings),
+        secrets=here.settings.vocabulary.secrets.intersection(
+            rule.attribute for rule in settings.mapping.rules
+        ),
     )
 
 

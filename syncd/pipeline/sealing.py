@@ -1,13 +1,15 @@
-"""What makes, seals and opens the secrets of accounts, with the key that the configuration names."""
+"""What makes, seals, hides and opens the secrets of accounts, with the key that the configuration names."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cache
 
 from ..errors import ConfigError, SyncdError, Unavailable
+from ..model import Hidden, Sealed
 from ..sealing import Keys, made
-from ..store.sealed import Seal, kinds_of_key
+from ..store.sealed import DIGEST_KEY, Seal, digest_key, kinds_of_key, stage_sealed
 from .installation import Installation
 
 
@@ -19,14 +21,40 @@ def keys_of(here: Installation) -> Keys:
 
 
 def sealer(here: Installation) -> Seal:
-    """Return what makes a secret's value and seals it.
+    """Return what makes a secret's value, or has it from a plan, and seals it.
 
     Raises ConfigError if there is no key, or it is another one than that of the secrets that there are.
     """
+    keys = _all_keys_of(here)
+
+    def seal(account: int, one: Sealed, staged: bytes | None) -> bytes:
+        if staged is None:
+            return keys.seal(account, one.attribute, one.version, made(one))
+        value = keys.open_apart(str(one._replace(version=0)), staged).decode()
+        return keys.seal(account, one.attribute, one.version, value)
+
+    return seal
+
+
+def hider(here: Installation) -> tuple[bytes, Callable[[Hidden], bytes]]:
+    """Return the key of digests, made if there is none yet, and what seals a value for a plan.
+
+    Raises ConfigError as ``sealer``.
+    """
+    keys = _all_keys_of(here)
+    if digest_key(here.database) is None:
+        with here.database.transaction() as conn:  # another thread's, if that was first
+            stage_sealed(conn, [(DIGEST_KEY, keys.seal_apart(DIGEST_KEY, os.urandom(32)))])
+    sealed = digest_key(here.database)
+    assert sealed is not None  # noqa: S101 - it was just written
+    return keys.open_apart(DIGEST_KEY, sealed), lambda one: keys.seal_apart(one, one.plain.encode())
+
+
+def _all_keys_of(here: Installation) -> Keys:
     keys = keys_of(here)
     for known in kinds_of_key(here.database.conn):
         keys.require(known)
-    return lambda account, one: keys.seal(account, one.attribute, one.version, made(one))
+    return keys
 
 
 def revealer(here: Installation) -> Callable[[int, str, int, bytes], str]:

@@ -21,11 +21,12 @@ def show(here: Installation, account: int, attribute: str, why: str | None) -> t
     Raises SyncdError if there is none, ConfigError if it cannot be opened for want of the key.
     """
     one = _spoken(here, account, attribute)
-    sealed = None if one is None else find_sealed(here.database.conn, account, one)
-    if one is None or sealed is None:
+    found = None if one is None else find_sealed(here.database.conn, account, one)
+    if one is None or found is None:
         raise SyncdError(
             f"account {account} has no {attribute} of its own; to make one: syncd secrets renew {account} {attribute}"
         )
+    one, sealed = one._replace(version=found[0]), found[1]
     value = keys_of(here).open(account, attribute, one.version, sealed)
     with here.database.transaction() as conn:
         note_shown(conn, account, one, who=here.actor, at=here.now(), why=why)
@@ -36,10 +37,11 @@ def show(here: Installation, account: int, attribute: str, why: str | None) -> t
 def renew(here: Installation, account: int, attribute: str) -> Run:
     """Have a new version of a secret made, by the recipe that it was made by, else by the one of the role.
 
-    It is an operation like any other: platforms are told, and the undoing brings the old version back.
+    It is an operation like any other: platforms are told, and the undoing brings the old version back. It beats
+    what a source says.
     """
     spoken = _spoken(here, account, attribute)
-    one = spoken or _of_role(here, account, attribute)
+    one = spoken if spoken and not spoken.digest else _of_role(here, account, attribute)
     if one is None:
         raise SyncdError(
             f"nothing says how {attribute} of account {account} is made; the template of its role would, "
@@ -62,8 +64,11 @@ def rotate(here: Installation) -> int:
             return None
         return keys.seal(account, attribute, version, keys.open(account, attribute, version, sealed))
 
+    def apart(name: str, sealed: bytes) -> bytes | None:
+        return None if keys.is_current(sealed) else keys.seal_apart(name, keys.open_apart(name, sealed))
+
     with here.alone(ACCOUNTS, "the change of the key of secrets"):
-        count = reseal(here.database, again)
+        count = reseal(here.database, again, apart)
     log.info("decision_recorded", verb="rotate", operations=count)
     return count
 

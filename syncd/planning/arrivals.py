@@ -74,6 +74,7 @@ def _planned(
         account_kind=standing.kind,
         seen=standing.revision,
         gone_at=standing.leaving,
+        secrets=item.record.secrets,
     )
 
 
@@ -109,6 +110,7 @@ def _addition(item: Completed, terms: Terms, vocabulary: Vocabulary) -> Operatio
         gains=vocabulary.claims(item.values),
         account_kind=terms.kind,
         allocate=_missing_numbers(item),
+        secrets=record.secrets,
     )
 
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from hashlib import blake2b
 from typing import Any
 
-from ..model import Fault, Numbers, Operation, Value, Vocabulary, fold
+from ..model import Fault, Hidden, Numbers, Operation, Value, Vocabulary, fold
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 
@@ -43,6 +43,7 @@ def operation(
     seen: int | None = None,
     gone_at: str | None = None,
     after_text: str | None = None,
+    secrets: tuple[Hidden, ...] = (),
 ) -> Operation:
     """Make an operation, with its digest and the state that its faults give it.
 
@@ -84,6 +85,7 @@ def operation(
         allocate or {},
         seen,
         gone_at,
+        secrets,
     )
 
 

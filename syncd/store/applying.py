@@ -23,7 +23,7 @@ from .owners import held_by
 from .renumbering import renumbered
 from .retirement import retire_connection
 from .runs import Run, run_of
-from .sealed import Seal, make_missing
+from .sealed import Seal, drop_staged, make_missing
 from .stale import STALE
 from .standings import texts
 from .statements import APPLY, CONTESTED, CREATE, EXCHANGING, NEXT, WANT
@@ -177,6 +177,7 @@ def end(database: Database, run: Run, now: str) -> Run:
             _trust(conn, run, now, agreed=run.approved is not None or "applied" in states)
         if run.kind == "retire":
             retire_connection(conn, run, now)
+        drop_staged(conn)
     ended = run_of(database, run.id)
     assert ended is not None  # noqa: S101 - it was just written
     return ended

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 
 from .database import Database
+from .sealed import drop_staged
 from .staging import stamp
 
 CHUNK = 5000
@@ -106,12 +107,14 @@ def _delete_problems(database: Database, before: str) -> int:
             return count
 
 
-_SPOKEN = "instr(x.{}, '\"sealed:' || s.attribute || ':' || s.version || ':') > 0"
+_SPOKEN = """instr(x.{}, CASE s.digest WHEN '' THEN '"sealed:' || s.attribute || ':' || s.version || ':'
+  ELSE s.digest END) > 0"""
 _DELETE_SECRETS = f"""
   DELETE FROM secrets AS s WHERE s.created_at < ?
     AND s.version < (SELECT MAX(n.version) FROM secrets n WHERE n.account = s.account AND n.attribute = s.attribute)
     AND NOT EXISTS (SELECT 1 FROM accounts x WHERE x.id = s.account AND
       ({" OR ".join(map(_SPOKEN.format, ("attributes", "template", "local")))}))
+    AND NOT EXISTS (SELECT 1 FROM links x WHERE x.account = s.account AND {_SPOKEN.format("record")})
     AND NOT EXISTS (SELECT 1 FROM operations x WHERE x.account = s.account AND
       ({" OR ".join(map(_SPOKEN.format, ("before", "after", "record", "replaced", "template")))}))
 """
@@ -194,6 +197,7 @@ def forget(conn: sqlite3.Connection, account: int, actor: str, now: str) -> dict
     counts = _forget_entries(conn, account)
     for name, statement in _FORGET.items():
         counts[name] = counts.get(name, 0) + conn.execute(statement, (account,)).rowcount
+    drop_staged(conn)
     conn.execute("UPDATE runs SET counts = ? WHERE id = ?", (json.dumps(counts), run))
     digest = blake2b(f"erased {account}".encode(), digest_size=16).digest()
     operation = conn.execute(

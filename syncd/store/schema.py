@@ -233,10 +233,16 @@ CREATE TABLE secrets (
   account INTEGER NOT NULL REFERENCES accounts(id),
   attribute TEXT NOT NULL,
   version INTEGER NOT NULL,
+  digest TEXT NOT NULL DEFAULT '',
   sealed BLOB NOT NULL,
   created_at TEXT NOT NULL,
-  PRIMARY KEY (account, attribute, version)
+  PRIMARY KEY (account, attribute, version, digest)
 ) STRICT;
+
+CREATE TABLE sealed (
+  name TEXT PRIMARY KEY,
+  sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 """
 
 _TRIGGERS = (

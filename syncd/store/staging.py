@@ -11,6 +11,7 @@ from ..errors import PluginError
 from ..model import (
     Candidates,
     Checkpoint,
+    Hidden,
     Numbers,
     Operation,
     Present,
@@ -22,6 +23,7 @@ from ..model import (
     Vocabulary,
 )
 from .database import Database
+from .sealed import stage_sealed
 from .sightings import Sightings
 from .standings import Standings
 
@@ -80,6 +82,7 @@ class Staging:
         self.removed = 0
         self.staged = 0
         self.pools: dict[Numbers, int] = {}
+        self.seal: Callable[[Hidden], bytes] | None = None
         for statement in _TEMPORARY.split(";"):
             self.conn.execute(statement)
         self.conn.execute("INSERT INTO temp.claims_of VALUES (?)", (run,))
@@ -135,6 +138,7 @@ class Staging:
         rows: list[tuple[Any, ...]] = []
         claims: list[tuple[int, str, str, int]] = []
         numbers: list[tuple[int, str, int]] = []
+        secrets: list[tuple[str, bytes]] = []
         number = first = _next_id(self.conn)  # within the transaction: another run may be staging, too
         run, connection = self.run, self.connection
         for one in operations:
@@ -144,6 +148,9 @@ class Staging:
                 one.record, one.replaced, one.before, one.after, one.template, one.enabled, one.owner,
                 one.fingerprint, one.state, one.reasons, one.digest, one.seen, one.gone_at, now,
             ))  # fmt: skip
+            if one.secrets and self.seal is not None:
+                said = [secret for secret in one.secrets if secret in (one.record or "")]
+                secrets += [(secret, self.seal(secret)) for secret in said]
             if one.state == "planned":
                 for attribute, folded in one.gains:
                     claims.append((number, attribute, folded, 1))
@@ -156,6 +163,8 @@ class Staging:
         self.conn.executemany("INSERT INTO temp.claims VALUES (?,?,?,?)", claims)
         if numbers:
             self.conn.executemany("INSERT INTO temp.numbers VALUES (?,?,?)", numbers)
+        if secrets:
+            stage_sealed(self.conn, secrets)
         ids = list(range(first, number))
         self.staged += len(ids)
         return ids

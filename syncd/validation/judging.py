@@ -16,6 +16,7 @@ class Check(NamedTuple):
     attribute: str
     required: bool = False
     tests: tuple[Test, ...] = ()
+    secret: bool = False
 
 
 def judge(values: Mapping[str, Value], checks: tuple[Check, ...]) -> list[Fault]:
@@ -28,8 +29,10 @@ def judge(values: Mapping[str, Value], checks: tuple[Check, ...]) -> list[Fault]
             message = f"{name} is required and has no value; fill it in the source, or map a default"
             faults.append(Fault("required", name, message))
         for text in texts:
-            wrong = (test(text) for test in check.tests)
-            faults.extend(Fault("invalid", name, f"{name} {message}") for message in wrong if message)
+            wrong = [told for test in check.tests if (told := test(text))]
+            if wrong and check.secret:  # a plugin's rule may repeat the value
+                wrong = ["is not as its rules demand; it is secret and not shown"]
+            faults.extend(Fault("invalid", name, f"{name} {told}") for told in wrong)
     return faults
 
 

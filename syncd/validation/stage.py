@@ -71,13 +71,13 @@ def judged(
     kind: str,
 ) -> list[Fault]:
     """Return what is wrong with an account's values; ``was`` is what it says now, None for a new one."""
-    same, values = values == was, sampled(values)
+    same, told, values = values == was, values, sampled(values)
     if was is None:  # whose role was looked up when the record was completed
         places = places._replace(roles=frozenset())
         return [*judge(values, checks), *_placed(values, places), *_demanded(values, None, demands, kind)]
     if same:
         return []
-    was = sampled(was)
+    was = sampled(was, told)
     faults = [*judge(values, checks), *_placed(values, places)]
     return [*_of_the_change(faults, values, was), *_demanded(values, was, demands, kind)]
 

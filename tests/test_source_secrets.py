@@ -1,0 +1,542 @@
+"""Codes and passwords that sources say: hidden as soon as they are mapped, sealed, and told to platforms."""
+
+import json
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_secrets import TEXT, Sealing, problems
+
+from syncd import SyncdError
+from syncd.hiding import codes_of, hide, keyed, without_bad_codes
+from syncd.model import VOCABULARY, Fault, Hidden, Record, sampled, sealed_of
+from syncd.pipeline import people, queue, secrets
+from syncd.pipeline.line import apply_run
+from syncd.pipeline.retiring import erase
+from syncd.pipeline.undoing import plan_undo
+from syncd.sealing import new_key
+
+MAP = '[source.hq.map]\npin = "pin"\nlogin_code = "code"\npassword = {{ from = "pw" }}\n'
+SAID = TEXT.replace("[source.hq.map]\n", MAP)
+ALWAYS = SAID.replace('pin = "pin"', 'pin = {{ from = "pin", policy = "always" }}')
+NOT_MADE = ALWAYS.replace('generate = {{ password = "password:24", pin = "digits:6" }}', "")
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Makes companies, each in a folder of its own."""
+    made = []
+
+    def company(text=SAID):
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(Sealing(folder, text))
+        return made[-1]
+
+    yield company
+    for one in made:
+        one.database.close()
+
+
+def versions(company, login, attribute="pin"):
+    query = "SELECT version, digest <> '' FROM secrets WHERE account = ? AND attribute = ? ORDER BY 1"
+    return company.rows(query, company.account(login), attribute)
+
+
+def said(company, login, attribute="pin"):
+    return company.value(f"SELECT attributes ->> '{attribute}' FROM accounts WHERE login = ?", login)
+
+
+class TestTelling:
+    def test_the_platform_gets_what_the_source_said(self, make):
+        company = make()
+        company.hire("anna", pin="739154", code="8812", pw="Grüße aus Kiel!")
+        company.sync()
+
+        told = [company.told("anna", field) for field in ("pin", "login_code", "password")]
+        assert ["739154", "8812", "Grüße aus Kiel!"] == told
+        assert told == [company.shown("anna", field) for field in ("pin", "login_code", "password")]
+        assert ("show", "pin 2") == company.rows("SELECT verb, secret FROM decisions ORDER BY id")[0]
+
+    def test_no_value_stands_in_the_database(self, make):
+        company = make(ALWAYS)
+        values = ["739154739154", "881288128812", "hunter-of-the-lost-22", "5550001112223"]
+        company.hire("anna", pin=values[0], code=values[1], pw=values[2])
+        held = company.plan()
+        there = company.everything()
+        apply_run(company.here, held)
+        company.deliver()
+        company.world().change("anna", pin=values[3])
+        company.sync()
+
+        assert values[3] == company.told("anna", "pin")
+        assert [] == [value for value in values if value in there + company.everything()]
+
+    def test_a_second_run_changes_nothing_and_writes_no_link(self, make):
+        company = make(ALWAYS)
+        company.hire("anna", "ben", pin="739154")
+        company.sync()
+        links, changes = company.rows("SELECT * FROM links"), company.rows("SELECT * FROM operations")
+        company.sync()
+
+        assert links == company.rows("SELECT * FROM links")
+        assert changes == company.rows("SELECT * FROM operations")
+
+    def test_two_people_with_one_code_are_not_seen_to_have_the_same(self, make):
+        company = make()
+        company.hire("anna", "ben", pin="739154")
+        company.sync()
+
+        assert said(company, "anna") != said(company, "ben")
+        assert company.told("anna", "pin") == company.told("ben", "pin")
+
+    def test_nobody_can_try_codes_against_digests_or_fingerprints(self, make):
+        """With the same input, another installation's random key makes others of both."""
+        found = []
+        for _ in range(2):
+            company = make()
+            company.hire("anna", pin="4711")
+            company.sync()
+            found.append((said(company, "anna"), company.value("SELECT fingerprint FROM links")))
+
+        assert set(found[0]).isdisjoint(found[1])
+
+    def test_the_same_input_has_the_same_plan(self, make):
+        company = make()
+        company.hire("anna", "ben", pin="4711", pw="hunter2")
+        first, second = company.plan(), company.plan()
+
+        assert (first.id, first.plan_hash) == (second.id, second.plan_hash)
+        company.world().change("ben", pin="4712")
+        assert first.plan_hash != company.plan().plan_hash
+
+    def test_nothing_stays_in_the_plans_store_once_it_is_applied_or_replaced(self, make):
+        company = make(ALWAYS)
+        company.hire("anna", pin="4711")
+        company.plan()
+        company.world().change("anna", pin="4712")
+        company.plan()
+        assert 3 == company.value("SELECT COUNT(*) FROM sealed")
+        company.sync()
+
+        assert [("digest key",)] == company.rows("SELECT name FROM sealed")
+        assert "4712" == company.told("anna", "pin")
+
+    def test_a_contact_has_none(self, make):
+        company = make(SAID.replace('role = "employee"', 'kind = "contact"'))
+        company.hire("anna", pin="4711")
+        company.sync()
+
+        assert (None, 0) == (company.told("anna", "pin"), company.value("SELECT COUNT(*) FROM secrets"))
+
+    def test_a_connection_that_maps_none_needs_no_key(self, make):
+        company = make(TEXT.replace("[template.desk]\ngenerate", "[template.desk]\n#"))
+        company.key = None
+        company.hire("anna")
+        company.sync()
+
+        assert ["anna"] == company.on()
+        assert 0 == company.value("SELECT COUNT(*) FROM sealed")
+
+    def test_without_the_key_nothing_is_read_and_nothing_lost(self, make):
+        company = make()
+        company.hire("anna", pin="4711")
+        key, company.key = company.key, None
+        with pytest.raises(SyncdError, match="there is no such file"):
+            company.sync()
+        assert ["failed"] == [state for (state,) in company.rows("SELECT state FROM runs")]
+
+        company.key = key
+        company.sync()
+        assert "4711" == company.told("anna", "pin")
+
+
+class TestCodes:
+    @pytest.mark.parametrize(
+        ("attribute", "name", "value"),
+        [
+            ("pin", "pin", "12a4"),
+            ("pin", "pin", "1" * 32),
+            ("pin", "pin", "٤٧١١"),
+            ("pin", "pin", "47\x0111"),
+            ("login_code", "code", "123"),
+            ("login_code", "code", "1" * 16),
+        ],
+    )
+    def test_what_is_no_code_is_left_empty_with_a_warning_and_the_person_is_created(
+        self, make, attribute, name, value
+    ):
+        company = make(NOT_MADE)
+        company.hire("anna", **{name: value})
+        run = company.sync()
+
+        (reasons,) = company.rows("SELECT reasons FROM operations")
+        ((code, about, message, held),) = json.loads(reasons[0])
+        assert ("no_code", attribute, "warning") == (code, about, held)
+        assert f"{attribute} is not " in message
+        assert value not in message
+        assert ("applied", 1) == (company.value("SELECT state FROM operations"), run.counts["warnings"])
+        assert None is company.told("anna", attribute)
+
+    def test_what_a_transform_refuses_is_no_code_either(self, make):
+        company = make(NOT_MADE.replace('from = "pin", ', 'from = "pin", via = ["extension-of:+4940"], '))
+        company.hire("anna", pin="nobody's number")
+        company.sync()
+
+        assert ["anna"] == company.on()
+
+    def test_one_that_is_made_takes_its_place(self, make):
+        company = make()
+        company.hire("anna", pin="12a4")
+        company.sync()
+
+        assert 6 == len(company.told("anna", "pin"))
+        assert company.told("anna", "pin") == company.shown("anna", "pin")
+
+    def test_a_password_that_is_too_long_fails_as_everything_else_does(self, make):
+        company = make()
+        company.hire("anna", pw="p" * 257)
+        company.sync()
+
+        (state, reasons), *_ = company.rows("SELECT state, reasons FROM operations")
+        assert ("failed", True) == (state, "the value has 257 characters" in reasons)
+        assert "ppp" not in company.everything()
+
+    def test_rules_judge_the_value_and_do_not_repeat_it(self, make):
+        company = make(
+            f'{SAID}\n[source.hq.rules]\npassword = {{{{ pattern = ".*!.*", length = [8, 20] }}}}\n'
+        )
+        company.hire("anna", pw="hunter-of-nothing")
+        company.hire("ben", pw="hunter-of-something!")
+        company.sync()
+
+        states = dict(company.rows("SELECT anchor, state FROM operations"))
+        (reasons,) = company.rows("SELECT reasons FROM operations WHERE anchor = 'anna'")[0]
+        assert {"anna": "failed", "ben": "applied"} == states
+        assert "it is secret and not shown" in reasons
+
+    @given(st.text(max_size=40), st.sampled_from(["pin", "login_code"]))
+    def test_a_code_that_stays_is_digits_of_the_right_number(self, value, name):
+        codes = codes_of([name, "password"], VOCABULARY)
+        record = without_bad_codes(Record("a", {name: value} if value else {}, True, None), codes)
+        low, high = codes[name]
+        kept = record.values.get(name)
+
+        assert bool(record.warnings) == (bool(value) and kept is None)
+        assert kept is None or (set(kept) <= set("0123456789") and low <= len(kept) <= high)
+
+    def test_what_the_source_did_not_tell_is_no_bad_code(self):
+        fault = Fault("too_long", "last_name", "too long")
+        record = Record("a", {}, True, None, (fault,), unknown=frozenset({"pin", "last_name"}))
+
+        assert record == without_bad_codes(record, {"pin": (0, 31)})
+
+
+class TestPolicies:
+    def test_by_default_it_is_used_for_a_new_account_alone(self, make):
+        company = make()
+        company.hire("anna", pin="4711", pw="hunter2")
+        company.sync()
+        company.world().change("anna", pin="4712", pw="hunter3", sn="Berg")
+        company.sync()
+
+        assert ("4711", "hunter2", "Berg") == tuple(
+            company.told("anna", name) for name in ("pin", "password", "last_name")
+        )
+        assert [(2, 1)] == versions(company, "anna")
+
+    def test_always_lets_updates_through_and_blanks_what_is_gone(self, make):
+        company = make(NOT_MADE)
+        company.hire("anna", pin="4711")
+        company.sync()
+        for pin in ("4712", "4711", "no digits"):
+            company.world().change("anna", pin=pin)
+            company.sync()
+            assert (None if pin == "no digits" else pin) == company.told("anna", "pin")
+
+        assert [(2, 1), (3, 1)] == versions(company, "anna")
+
+    def test_another_policy_means_that_entries_are_read_anew(self, make):
+        company = make()
+        company.hire("anna", pin="4711")
+        company.sync()
+        company.world().change("anna", pin="4712")
+        company.sync()
+        company.configure(ALWAYS)
+        company.sync()
+
+        assert "4712" == company.told("anna", "pin")
+
+    def test_to_ask_first_detains_the_change_and_does_not_show_it(self, make):
+        company = make(ALWAYS.replace('"always"', '"detain"'))
+        company.hire("anna", pin="471147114711")
+        company.sync()
+        company.world().change("anna", pin="471247124712")
+        company.sync()
+        ((number, state),) = company.rows("SELECT id, state FROM operations WHERE state <> 'applied'")
+        assert ("detained", "471147114711") == (state, company.told("anna", "pin"))
+
+        queue.release(company.here, [number])
+        company.deliver()
+        assert "471247124712" == company.told("anna", "pin")
+        assert "471247124712" not in company.everything()
+
+    def test_what_is_mapped_beats_what_is_made(self, make):
+        company = make()
+        company.hire("anna", pin="4711")
+        company.sync()
+
+        assert ("4711", 24) == (company.told("anna", "pin"), len(company.told("anna")))
+        assert [(1, 0)] == versions(company, "anna", "password")
+
+    def test_unless_the_template_wins(self, make):
+        company = make(ALWAYS.replace("[template.desk]\n", '[template.desk]\nwins = ["pin"]\n'))
+        company.hire("anna", pin="4711")
+        company.sync()
+        company.world().change("anna", pin="4712")
+        company.sync()
+
+        assert 6 == len(company.told("anna", "pin"))
+        assert [(1, 0)] == versions(company, "anna")
+
+    def test_where_the_source_says_none_any_more_one_is_made(self, make):
+        company = make(ALWAYS)
+        company.hire("anna", pin="4711")
+        company.sync()
+        company.world().change("anna", pin="")
+        company.sync()
+
+        assert 6 == len(company.told("anna", "pin"))
+        assert company.told("anna", "pin") == company.shown("anna", "pin")
+        assert [(1, 0), (2, 1)] == versions(company, "anna")
+
+
+class TestTheOtherSource:
+    BOTH = ALWAYS.replace('["hq"]', '["hq", "branch"]', 1) + (
+        '[source.branch]\ntype = "memory"\nworld = "{folder}/branch"\nmatch = ["login"]\ndetain = "never"\n'
+        'adopt = true\n[source.branch.map]\nlogin = "uid"\npin = {{ from = "pin", policy = "always" }}\n'
+    )
+
+    def test_what_was_beaten_is_there_when_the_other_says_nothing_any_more(self, make):
+        company = make(self.BOTH)
+        company.hire("anna", pin="4711")
+        company.sync()
+        company.hire("anna", source="branch", pin="4799")
+        company.sync("branch")
+        assert "4711" == company.told("anna", "pin")
+
+        company.world().change("anna", pin="")
+        company.sync()
+        assert "4799" == company.told("anna", "pin")
+
+
+class TestPeople:
+    def test_undo_and_its_undoing_tell_the_platform_each_value_again(self, make):
+        company = make(ALWAYS)
+        company.hire("anna", pin="4711")
+        company.sync()
+        company.world().change("anna", pin="4712")
+        run = company.sync()
+        undone = apply_run(company.here, plan_undo(company.here, run.id))
+        company.deliver()
+        assert "4711" == company.told("anna", "pin")
+
+        apply_run(company.here, plan_undo(company.here, undone.id))
+        company.deliver()
+        assert "4712" == company.told("anna", "pin")
+
+    def test_a_renewed_one_beats_the_source(self, make):
+        company = make(ALWAYS)
+        company.hire("anna", pin="4711")
+        company.sync()
+        secrets.renew(company.here, company.account("anna"), "pin")
+        company.world().change("anna", pin="4712")
+        company.sync()
+
+        assert 6 == len(company.told("anna", "pin"))
+        assert [(2, 1), (3, 0), (4, 1)] == versions(company, "anna")
+
+    def test_one_that_no_template_makes_is_not_renewed(self, make):
+        company = make()
+        company.hire("anna", code="4711")
+        company.sync()
+
+        with pytest.raises(SyncdError, match="nothing says how login_code of account"):
+            secrets.renew(company.here, company.account("anna"), "login_code")
+
+    def test_what_waits_can_be_edited_and_keeps_it(self, make):
+        company = make()
+        company.hire("anna", mail="m" * 300, pin="471147114711", pw="hunter-of-nothing")
+        company.sync()
+        waiting = company.value("SELECT id FROM operations WHERE state = 'failed'")
+        with pytest.raises(SyncdError, match="pin is secret and is not typed here"):
+            queue.edit(company.here, waiting, {"pin": "4711"})
+        queue.edit(company.here, waiting, {"email": "anna@acme.example"})
+        queue.release(company.here, [company.value("SELECT id FROM operations WHERE state = 'detained'")])
+        company.deliver()
+
+        told = tuple(company.told("anna", name) for name in ("email", "pin", "password"))
+        assert ("anna@acme.example", "471147114711", "hunter-of-nothing") == told
+        assert "471147114711" not in company.everything()
+
+    def test_an_erased_person_leaves_nothing(self, make):
+        company = make(ALWAYS)
+        company.hire("anna", pin="471147114711")
+        company.sync()
+        anna, token = company.account("anna"), sealed_of(said(company, "anna"))
+        people.delete(company.here, anna)
+        company.deliver()
+        erase(company.here, anna)
+
+        tables = [name for (name,) in company.rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        assert token.digest not in repr([company.rows(f"SELECT * FROM {name}") for name in tables])
+        assert 0 == company.value("SELECT COUNT(*) FROM secrets")
+
+
+class TestTheKey:
+    def test_after_its_change_nothing_looks_changed(self, make):
+        company = make(ALWAYS)
+        company.hire("anna", pin="4711")
+        company.sync()
+        company.hire("ben", mail="m" * 300, pin="4712")
+        company.sync()
+        before, old = company.rows("SELECT * FROM operations"), company.key
+        new = new_key()
+        company.key = f"{new}\n{old}"
+        company.sync()
+        assert before == company.rows("SELECT * FROM operations")
+
+        assert 2 == secrets.rotate(company.here)  # a password that was made, a code that was said
+        company.key = new
+        company.sync()
+        assert before == company.rows("SELECT * FROM operations")
+        assert ("4711", "4711") == (company.shown("anna", "pin"), company.told("anna", "pin"))
+
+        company.world().change("ben", mail="ben@acme.example")
+        company.sync()
+        assert "4712" == company.told("ben", "pin") == company.shown("ben", "pin")
+
+    def test_another_key_reads_nothing(self, make):
+        company = make()
+        company.hire("anna", pin="4711")
+        company.sync()
+        company.key = new_key()
+
+        with pytest.raises(SyncdError, match="put the line of that key back"):
+            company.sync()
+
+    def test_a_changed_row_does_not_open(self, make):
+        company = make()
+        company.hire("anna", pin="4711", pw="hunter2")
+        run = company.plan()
+        company.database.conn.execute(
+            "UPDATE sealed SET sealed = (SELECT sealed FROM sealed WHERE name LIKE 'sealed:password:%')"
+            " WHERE name LIKE 'sealed:pin:%'"
+        )
+        with pytest.raises(SyncdError, match="does not open, as it was changed"):
+            apply_run(company.here, run)
+
+
+class TestRandomHistories:
+    @pytest.mark.parametrize("seed", range(6))
+    def test_the_platform_has_what_was_said_last_and_the_database_never(self, make, seed):
+        chance = random.Random(seed)
+        company = make(f'{NOT_MADE}limits = {{{{ update = "off" }}}}\n')
+        used, now = set(), {}
+        for step in range(12):
+            login = f"p{chance.randrange(3)}"
+            pin = f"{chance.randrange(10**11):013}" if chance.random() < 0.8 else "none"
+            used.add(pin)
+            if login in company.world().people:
+                company.world().change(login, pin=pin)
+            else:
+                company.hire(login, pin=pin)
+            now[login] = pin if pin != "none" else None
+            if chance.random() < 0.3:
+                company.plan()
+            if step % 4 == 2:
+                new = new_key()
+                company.key = f"{new}\n{company.key}"
+                secrets.rotate(company.here)
+                company.key = new
+            if chance.random() < 0.7:
+                company.sync()
+        company.sync()
+
+        assert now == {login: company.told(login, "pin") for login in now}
+        assert [] == [pin for pin in used - {"none"} if pin in company.everything()]
+        assert [("digest key",)] == company.rows("SELECT name FROM sealed")
+
+
+class TestWords:
+    def test_a_hidden_value_is_everywhere_the_text_that_speaks_of_it(self):
+        record = Record("a", {"pin": "4711", "last_name": "Maier"}, True, None)
+        ((hidden,),) = [
+            one.secrets for one in hide([record], {"pin", "password"}, VOCABULARY, "acme", bytes(32))
+        ]
+        (one,) = hide([record], {"pin"}, VOCABULARY, "acme", bytes(32))
+
+        assert ("4711", True) == (hidden.plain, hidden == one.values["pin"])
+        assert "4711" not in f"{one!r} {one.values} {json.dumps(one.values)} {hidden} {hidden!r}"
+        assert ("pin", 0, "digits", 4) == sealed_of(hidden)[:4]
+
+    def test_it_is_judged_as_it_is_and_one_that_has_not_changed_as_the_same(self):
+        (one,) = hide(
+            [Record("a", {"password": "päss"}, True, None)],
+            {"password"},
+            VOCABULARY,
+            "acme",
+            bytes(32),
+        )
+        stored = {"password": str(one.values["password"])}
+
+        assert {"password": "päss"} == sampled(one.values) == sampled(stored, one.values)
+        assert not isinstance(stored["password"], Hidden)
+        assert {"password": "aA2a"} == sampled(stored)
+
+    def test_fingerprints_depend_on_the_key(self):
+        assert keyed(b"1")(b"x") == keyed(b"1")(b"x") != keyed(b"2")(b"x")
+        assert 16 == len(keyed(b"1")(b"x"))
+
+
+class TestConfiguration:
+    @pytest.mark.parametrize(
+        ("old", "new", "message"),
+        [
+            ("secrets_key", "#", "source.hq.map.pin: needs secrets_key"),
+            (
+                '"pin"\nl',
+                '{{ constant = "4711" }}\nl',
+                "source.hq.map.pin.constant: is a secret, and this file",
+            ),
+            ('"pin"\nl', '{{ from = "p", default = "47" }}\nl', "source.hq.map.pin.default: is a secret"),
+            ("[template", "[attribute.badge]\nsecret = true\nkey = true\n[template", "no source can fill it"),
+        ],
+    )
+    def test_what_cannot_be_is_said(self, make, old, new, message):
+        text = SAID.replace(old, new, 1)
+        if "badge" in new:
+            text = text.replace('pin = "pin"', 'badge = "pin"')
+        found = problems(make(), text)
+
+        assert message in found
+        assert "4711" not in found
+
+    def test_a_constant_for_a_secret_field_of_a_platform_is_refused(self, make):
+        found = problems(make(), f'{TEXT}\n[platform.phonebook.map]\npin = {{{{ constant = "4711" }}}}\n')
+
+        assert "platform.phonebook.map.pin.constant: is a secret, and this file is no place for one" in found
+        assert "4711" not in found
+
+    def test_own_secret_attributes_can_be_mapped(self, make):
+        company = make(
+            SAID.replace("[template.desk]", "[attribute.badge]\nsecret = true\n[template.desk]").replace(
+                'pin = "pin"', 'badge = "pin"'
+            )
+            + '[platform.phonebook.map]\npin = "badge"\n'
+        )
+        company.hire("anna", pin="Ü-4711")
+        company.sync()
+
+        assert "Ü-4711" == company.told("anna", "pin") == company.shown("anna", "badge")
