@@ -1,17 +1,19 @@
-"""Twenty secrets in all the places where secrets can be, and those that syncd makes: none of them ever shows."""
+"""Secrets in all the places where they can be, those that syncd makes, and those that sources say: none ever shows."""
 
 from __future__ import annotations
 
 import base64
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from servers.certificates import Authority, Certificate
-from servers.slapd import MISSING, PEOPLE, READER, StartSlapd, people, person
+from servers.slapd import ADMIN, MISSING, PASSWORD, PEOPLE, READER, StartSlapd, people, person
 
 pytest_plugins = ("servers.fixtures",)
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=str(MISSING))
@@ -37,6 +39,7 @@ NAMES = (
     "typed_password",
     "typed_pin",
     "mapped_constant",
+    "mapped_default",
 )
 CANARIES = {name: f"canary-{name}-{os.urandom(6).hex()}" for name in NAMES}
 
@@ -48,7 +51,7 @@ generate = {{ password = "password:24", pin = "digits:12" }}
 [role.desk]
 template = "desk"
 [enterprise.acme]
-sources = ["hq"]
+sources = [{sources}]
 [source.hq]
 type = "ldap"
 role = "desk"
@@ -76,9 +79,17 @@ class Watched:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
-        self.settings = {"folder": str(folder), "base": PEOPLE, "bind": READER, "more": "", **settings}
+        self.settings = {
+            "folder": str(folder),
+            "base": PEOPLE,
+            "bind": READER,
+            "more": "",
+            "sources": '"hq"',
+            **settings,
+        }
         self.said: list[str] = []
         self.codes: list[int] = []
+        self.more = ""
 
     def secret(self, name: str, *, mode: int = 0o600) -> str:
         file = self.folder / f"{name}.secret"
@@ -90,7 +101,7 @@ class Watched:
         self, *words: str, environ: dict[str, str] | None = None, raw: str = "", **settings: str
     ) -> int:
         file = self.folder / "syncd.toml"
-        file.write_text(CONFIGURATION.format(**{**self.settings, **settings}) + raw)
+        file.write_text(CONFIGURATION.format(**{**self.settings, **settings}) + self.more + raw)
         file.chmod(0o600)
         command = [sys.executable, "-m", "syncd", "--config", str(file), "--log-level", "debug", *words]
         done = subprocess.run(
@@ -158,7 +169,7 @@ def test_no_secret_ever_shows(
         {"password": CANARIES["literal"]},
         {"password": f"vault:{CANARIES['reference_of_nobody']}"},
         {"url": f"ldaps://reader:{CANARIES['url_password']}@localhost"},
-        {"more": 'pin = "description"'},
+        {"more": f'pin = {{ from = "description", default = "{CANARIES["mapped_default"]}" }}'},
         {"more": f'login = {{ constant = "{CANARIES["inline"]}", via = "no list" }}'},
     ):
         assert here.syncd("check", "--connect", **settings), settings
@@ -180,11 +191,123 @@ def test_no_secret_ever_shows(
     assert here.syncd("accounts", "add", "acme", "login=eve", "--role", "desk")
     CANARIES.update((f"made_{number}", value) for number, value in enumerate(made))
 
+    assert b"run_applied" in "\n".join(here.said).encode()
+    assert set() == leaked(here, CANARIES)
+
+
+def leaked(here: Watched, secrets: Mapping[str, str]) -> set[str]:
+    """Return the names of those that stand in an output, or in a file that is not theirs."""
     told = "\n".join(here.said).encode()
-    kept = b"".join(file.read_bytes() for file in (tmp_path / "state").rglob("*") if file.is_file())
-    kept += (tmp_path / "copy.db").read_bytes() + (tmp_path / "list.csv").read_bytes()
-    shown = {
-        name for name, secret in CANARIES.items() for form in forms(secret) if form in told or form in kept
+    kept = b"".join(file.read_bytes() for file in (here.folder / "state").rglob("*") if file.is_file())
+    kept += (here.folder / "copy.db").read_bytes() + (here.folder / "list.csv").read_bytes()
+    return {
+        name for name, secret in secrets.items() for form in forms(secret) if form in told or form in kept
     }
-    assert b"run_applied" in told
-    assert set() == shown
+
+
+FILES = """
+[source.hr]
+type = "csv"
+path = "{folder}/hr.csv"
+anchor = "id"
+stable_for = 0
+role = "desk"
+match = ["login"]
+detain = "never"
+[source.hr.map]
+login = "id"
+display_name = "id"
+pin = "code"
+password = "word"
+[source.old]
+type = "ldif"
+path = "{folder}/old.ldif"
+anchor = "uid"
+stable_for = 0
+role = "desk"
+match = ["login"]
+detain = "never"
+[source.old.map]
+login = "uid"
+display_name = "cn"
+password = "description"
+pin = "employeeNumber"
+[source.hq.limits]
+update = "off"
+"""
+
+
+def test_no_secret_that_a_source_says_ever_shows(
+    tmp_path: Path, start_slapd: StartSlapd, certificate: Certificate, authority: Authority
+) -> None:
+    """From a directory and from files, through the whole life of an account, at the wordiest log level."""
+    names = ("pin", "next_pin", "last_pin", "csv_pin", "ldif_pin")
+    said = {name: f"{int.from_bytes(os.urandom(5)):015}" for name in names}
+    words = ("word", "next_word", "bad_pin", "bad_csv_pin", "csv_word", "ldif_word", "torn_word", "bad_ldif")
+    said |= {name: f"canary-{name}-{os.urandom(6).hex()}" for name in words}
+    eva = person("eva", employeeNumber=said["pin"], description=said["word"])
+    bad = person("bad", employeeNumber=said["bad_pin"], description=said["word"])
+    server = start_slapd([eva, bad], tls=certificate)
+    (tmp_path / "password").write_text(PASSWORD)
+    (tmp_path / "password").chmod(0o600)
+    (tmp_path / "hr.csv").write_text(
+        f"id,code,word\nmax,{said['csv_pin']},{said['csv_word']}\nida,{said['bad_csv_pin']},x\n"
+    )
+    (tmp_path / "old.ldif").write_text(
+        person("leo", employeeNumber=said["ldif_pin"], description=said["ldif_word"])
+    )
+    more = 'pin = { from = "employeeNumber", policy = "detain" }\n'
+    more += 'password = { from = "description", policy = "always" }'
+    here = Watched(
+        tmp_path,
+        url=server.ldaps_url,
+        ca=str(authority.path),
+        bind=ADMIN,
+        password=f"file:{tmp_path}/password",
+        sources='"hq", "hr", "old"',
+        more=more,
+    )
+
+    here.more = FILES.format(folder=tmp_path)
+    assert 0 == here.syncd("secrets", "key", str(tmp_path / "key"))
+    for line in (("check", "--connect", "--show"), ("preview", "hr", "--json"), ("sync",), ("explain", "eva"),
+                 ("runs", "1", "--json"), ("accounts", "show", "eva", "--json"), ("verify",)):  # fmt: skip
+        assert 0 == here.syncd(*line), (line, here.said[-2:])
+    values = {
+        login: [seen(here, login, name) for name in ("pin", "password")] for login in ("eva", "max", "leo")
+    }
+    assert [said["pin"], said["word"]] == values["eva"]
+    assert [said["csv_pin"], said["csv_word"]] == values["max"]
+    assert [said["ldif_pin"], said["ldif_word"]] == values["leo"]
+    assert said["bad_pin"] != seen(here, "bad", "pin")
+
+    for pin, word in (("next_pin", "next_word"), ("last_pin", "word")):
+        change = f"dn: uid=eva,{PEOPLE}\nchangetype: modify\nreplace: employeeNumber\nemployeeNumber: {said[pin]}\n"
+        server.modify(f"{change}-\nreplace: description\ndescription: {said[word]}\n")
+        here.syncd("sync", "hq")
+    here.syncd("queue", "list", "--json")
+    (number,) = (str(one["operation"]) for one in json.loads(here.said[-2])["operations"])
+    for line in (("preview", "hq"), ("queue", "show", number), ("queue", "show", number, "--json"),
+                 ("queue", "edit", number, "last_name=Berg"), ("secrets", "key", str(tmp_path / "key")),
+                 ("secrets", "rotate")):  # fmt: skip
+        here.syncd(*line)
+    assert said["pin"] == seen(here, "eva", "pin")
+    here.syncd("queue", "list", "--json")
+    for one in json.loads(here.said[-2])["operations"]:
+        assert 0 == here.syncd("queue", "release", str(one["operation"]), "--yes"), here.said[-2:]
+    assert said["last_pin"] == seen(here, "eva", "pin")
+    assert 0 == here.syncd("runs", "--json")
+    last = json.loads(here.said[-2])["runs"][0]["run"]
+    assert 0 == here.syncd("undo", str(last), "--yes"), here.said[-2:]
+    assert said["pin"] == seen(here, "eva", "pin")
+
+    (tmp_path / "hr.csv").write_text(f'id,code,word\nmax,1,"{said["torn_word"]}\nida,2,x\n')
+    (tmp_path / "old.ldif").write_text(f"dn: uid=leo\nuid: leo\ndescription:: {said['bad_ldif']}\n")
+    assert here.syncd("check", "--connect", "--show")
+    assert here.syncd("sync")
+    (tmp_path / "key").rename(tmp_path / "lost")
+    assert here.syncd("sync")
+    (tmp_path / "lost").rename(tmp_path / "key")
+    assert 0 == here.syncd("db", "backup", str(tmp_path / "copy.db"))
+
+    assert set() == leaked(here, said)
