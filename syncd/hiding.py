@@ -7,7 +7,8 @@ stored. The transaction that applies the operation seals it anew, as a version o
 
 The digest is an HMAC (RFC 2104) with SHA-256, cut to 128 bits, over enterprise, attribute, anchor and value. A
 code of four digits has 10,000 values; without the key none of them can be tried. The anchor is in it so that
-two people with the same code are not seen to have the same. Fingerprints of such entries are keyed as well.
+two people with the same code are not seen to have the same; an entry that comes back under another anchor says
+its secrets anew. Fingerprints of such entries are keyed as well.
 The key is random, made once, and lies sealed in the database: a change of ``secrets_key`` seals it anew and
 changes no digest, so nothing looks changed and no journal is rewritten. The price: who had the old key and an old
 copy of the database can still try codes against the digests of a newer copy, though not open what is sealed.

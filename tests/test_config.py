@@ -526,13 +526,13 @@ def test_a_secret_in_the_file_is_refused_with_the_cure_and_never_repeated(proble
     assert "hunter2" not in "\n".join(found)
 
 
-@pytest.mark.parametrize("row", ['pin = "employeeNumber"', 'password = { constant = "hunter2" }'])
-def test_secret_attributes_cannot_be_mapped_yet(problems, row):
-    (problem,) = problems(SMALL + row)
+def test_a_secret_attribute_is_mapped_where_there_is_a_key_and_never_a_constant(problems):
+    row = 'password = { constant = "hunter2" }'
+    found = problems(SMALL + row)
 
-    assert problem.endswith(
-        "is secret: only generate in a template can fill it, and nothing can be compared with it"
-    )
+    assert "this file is no place for one" in found[0]
+    assert found[1].endswith('needs secrets_key, such as secrets_key = "credential:syncd-key"')
+    assert "hunter2" not in "\n".join(found)
 
 
 # --- files ----------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 import json
 import random
+from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -15,7 +17,10 @@ from syncd.pipeline import people, queue, secrets
 from syncd.pipeline.line import apply_run
 from syncd.pipeline.retiring import erase
 from syncd.pipeline.undoing import plan_undo
+from syncd.pipeline.unlinking import unlink
 from syncd.sealing import new_key
+from syncd.store.keeping import prune
+from syncd.store.sealed import find_sealed
 
 MAP = '[source.hq.map]\npin = "pin"\nlogin_code = "code"\npassword = {{ from = "pw" }}\n'
 SAID = TEXT.replace("[source.hq.map]\n", MAP)
@@ -64,7 +69,8 @@ class TestTelling:
         values = ["739154739154", "881288128812", "hunter-of-the-lost-22", "5550001112223"]
         company.hire("anna", pin=values[0], code=values[1], pw=values[2])
         held = company.plan()
-        there = company.everything()
+        there = "".join(file.read_bytes().decode("latin-1") for file in company.folder.glob("syncd.db*"))
+        assert there.count("sealed:pin:0:digits:12:")  # in the write-ahead log
         apply_run(company.here, held)
         company.deliver()
         company.world().change("anna", pin=values[3])
@@ -215,6 +221,14 @@ class TestCodes:
         (reasons,) = company.rows("SELECT reasons FROM operations WHERE anchor = 'anna'")[0]
         assert {"anna": "failed", "ben": "applied"} == states
         assert "it is secret and not shown" in reasons
+
+    def test_where_a_code_is_required_validation_says_so_as_usual(self, make):
+        company = make(f"{NOT_MADE}\n[source.hq.rules]\npin = {{{{ required = true }}}}\n")
+        company.hire("anna", pin="12a4")
+        company.sync()
+
+        state, reasons = company.rows("SELECT state, reasons FROM operations")[0]
+        assert ("failed", ["required", "no_code"]) == (state, [one[0] for one in json.loads(reasons)])
 
     @given(st.text(max_size=40), st.sampled_from(["pin", "login_code"]))
     def test_a_code_that_stays_is_digits_of_the_right_number(self, value, name):
@@ -380,6 +394,18 @@ class TestPeople:
         assert ("anna@acme.example", "471147114711", "hunter-of-nothing") == told
         assert "471147114711" not in company.everything()
 
+    def test_old_values_go_with_the_operations_that_spoke_of_them(self, make):
+        company = make(ALWAYS)
+        for pin in ("4711", "4712", "4713"):
+            company.world().people.pop("anna", None)
+            company.hire("anna", pin=pin)
+            company.sync()
+        company.wait(days=400)
+        prune(company.database, timedelta(days=365), None, company.now)
+
+        assert [(4, 1)] == versions(company, "anna")
+        assert "4713" == company.shown("anna", "pin")
+
     def test_an_erased_person_leaves_nothing(self, make):
         company = make(ALWAYS)
         company.hire("anna", pin="471147114711")
@@ -442,7 +468,7 @@ class TestRandomHistories:
     @pytest.mark.parametrize("seed", range(6))
     def test_the_platform_has_what_was_said_last_and_the_database_never(self, make, seed):
         chance = random.Random(seed)
-        company = make(f'{NOT_MADE}limits = {{{{ update = "off" }}}}\n')
+        company = make(NOT_MADE.replace(SYSTEM, UNLIMITED))
         used, now = set(), {}
         for step in range(12):
             login = f"p{chance.randrange(3)}"
@@ -467,6 +493,56 @@ class TestRandomHistories:
         assert now == {login: company.told(login, "pin") for login in now}
         assert [] == [pin for pin in used - {"none"} if pin in company.everything()]
         assert [("digest key",)] == company.rows("SELECT name FROM sealed")
+
+    @pytest.mark.parametrize("seed", range(12))
+    def test_whatever_people_do_everything_that_is_spoken_of_is_there(self, make, seed):
+        chance = random.Random(seed)
+        company = make(ASKED)
+        company.hire("p0", "p1", pin="4711")
+        for _ in range(25):
+            with suppress(SyncdError, IndexError):  # what cannot be done just now
+                stir(company, chance)
+            for table, column in (("accounts a", "attributes"), ("links", "record"), ("accounts a", "local")):
+                account = "a.id" if column != "record" else "account"
+                for number, text in company.rows(f"SELECT {account}, {column} FROM {table}"):
+                    spoken = [one for one in map(sealed_of, json.loads(text or "{}").values()) if one]
+                    assert [] == [
+                        one for one in spoken if find_sealed(company.database.conn, number, one) is None
+                    ]
+
+
+SYSTEM = 'system = "{folder}/phonebook"\n'
+UNLIMITED = f'{SYSTEM}limits = {{{{ update = "off", remove = "off" }}}}\n'
+ASKED = TestTheOtherSource.BOTH.replace('policy = "always"', 'policy = "detain"', 1).replace(
+    SYSTEM, UNLIMITED
+)
+
+
+def stir(company, chance):
+    """Do something that people or sources may do."""
+    login, pin, source = (
+        f"p{chance.randrange(2)}",
+        f"47{chance.randrange(10, 14)}",
+        chance.choice(["hq", "branch"]),
+    )
+    open_ones = company.rows("SELECT id FROM operations WHERE state IN ('detained','failed','waiting')")
+    ended = company.rows("SELECT id FROM runs WHERE state = 'ended'")
+    match chance.randrange(12):
+        case 0 | 1 | 9:
+            company.hire(login, source=source, pin=pin)
+        case 2:
+            company.world(source).people.pop(login, None)
+        case 3 | 4 | 10 | 11:
+            company.sync(source)
+        case 5 if open_ones:
+            does = chance.choice([queue.release, queue.release, queue.discard])
+            does(company.here, [chance.choice(open_ones)[0]])
+        case 6 if ended:
+            apply_run(company.here, plan_undo(company.here, chance.choice(ended[-4:])[0]))
+        case 7:
+            secrets.renew(company.here, company.account(login), "pin")
+        case 8:
+            unlink(company.here, company.account(login), source)
 
 
 class TestWords:
@@ -511,6 +587,11 @@ class TestConfiguration:
                 "source.hq.map.pin.constant: is a secret, and this file",
             ),
             ('"pin"\nl', '{{ from = "p", default = "47" }}\nl', "source.hq.map.pin.default: is a secret"),
+            (
+                '"pin"\nl',
+                '{{ from = "p", via = ["constant:4711"] }}\nl',
+                "source.hq.map.pin.via[0]: is a secret",
+            ),
             ("[template", "[attribute.badge]\nsecret = true\nkey = true\n[template", "no source can fill it"),
         ],
     )

@@ -111,6 +111,7 @@ def compile_map(
         if shape is None:
             continue
         _judge_values(document, here, row, shape)
+        _judge_said(document, here, row, shape)
         if len(document.problems) == before:
             rules.append(_rule(name, row, shape, transforms))
             said = row.model_dump(mode="json", by_alias=True, exclude_defaults=True)
@@ -148,13 +149,23 @@ def _judge_together(document: Document, path: KeyPath, written: Mapping[str, Any
 
 
 def _judge_values(document: Document, path: KeyPath, row: RowTable, shape: Shape) -> None:
-    """Note a default or constant of many texts where one text is held, and one where a secret is."""
+    """Note a default or constant of many texts where one text is held."""
     for key, value in (("default", row.default), ("constant", row.constant)):
-        if value and shape.secret:
-            cure = "fill it with from, or with generate in a template"
-            document.object_to((*path, key), f"is a secret, and this file is no place for one; {cure}")
-        elif isinstance(value, tuple) and not shape.many:
+        if isinstance(value, tuple) and not shape.many:
             document.object_to((*path, key), "must be one text, as only one is held")
+
+
+def _judge_said(document: Document, path: KeyPath, row: RowTable, shape: Shape) -> None:
+    """Note where a row says a secret itself."""
+    places: list[KeyPath] = [
+        (*path, key) for key in ("default", "constant") if getattr(row, key) and shape.secret
+    ]
+    for number, item in enumerate(row.via if shape.secret else ()):
+        if item.partition(":")[0] in ("default", "constant"):
+            places.append((*path, "via", number))
+    for place in places:
+        cure = "fill it with from, or with generate in a template"
+        document.object_to(place, f"is a secret, and this file is no place for one; {cure}")
 
 
 def _texts(written: Any, key: str, taken: Iterable[str]) -> Iterator[tuple[int, str]]:

@@ -161,7 +161,11 @@ def _given(fields: Mapping[str, Value | list[str]]) -> dict[str, Value]:
 
 
 def _kept(lane: Lane, account: Account) -> dict[str, Value]:
-    """Return the fields as they are remembered: of a secret one only its version, or a digest."""
+    """Return the fields as they are remembered: of a secret one only its version, or a digest.
+
+    The digest has no key, and needs none: what is not sealed is an attribute that is not secret, and stands in
+    the account as it is.
+    """
     secrets = _secrets(lane)
     return {
         name: _digest(account.key, value) if name in secrets and sealed_of(value) is None else value
