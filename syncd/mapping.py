@@ -137,19 +137,20 @@ class _Step(NamedTuple):
 def _step(rule: Rule, vocabulary: Mapping[str, Attribute]) -> _Step:
     """Make ``rule`` ready, and open the quick way for the common kind.
 
-    Quick are rules with one source and one text whose transforms all have ``one``: a total function from
+    Quick are rules with one source and one text that is not secret, whose transforms all have ``one``: a total function from
     one text to one text that says what the transform would, with "" for nothing (and nothing of "").
     ``one = str`` says that a single text stays as it is.
     """
     word = vocabulary.get(rule.attribute)
     limit = rule.limit if rule.limit is not None else word.limit if word is not None else None
     limit = sys.maxsize if limit is None else limit
-    in_full = partial(_value, rule, limit, word is not None and word.secret)
+    secret = word is not None and word.secret
+    in_full = partial(_value, rule, limit, secret)
     changes = tuple(getattr(transform, "one", None) for transform in rule.transforms)
     nothing = rule.default if isinstance(rule.default, str) else None
     quick = (
         rule.constant is None
-        and not rule.many
+        and not (rule.many or secret)
         and len(rule.sources) == 1
         and None not in changes
         and nothing == rule.default
@@ -183,6 +184,11 @@ def _value(rule: Rule, limit: int, secret: bool, entry: Entry, notes: _Notes) ->
         notes.faults.append(Fault("transform", rule.attribute, message))
         notes.unknown.add(rule.attribute)
         return None
+    except Exception as error:  # a plugin's fault, whose text may repeat the value
+        if not secret:
+            raise
+        kept = f"a transform of {rule.attribute} raised {type(error).__name__}; its text may hold the secret"
+        raise TypeError(f"{kept} and is kept back") from None
     if not texts and len(told) < len(rule.sources):
         notes.unknown.add(rule.attribute)
         return None

@@ -2,6 +2,7 @@
 
 import json
 import random
+import traceback
 from contextlib import suppress
 from datetime import timedelta
 
@@ -12,7 +13,8 @@ from test_secrets import TEXT, Sealing, problems
 
 from syncd import SyncdError
 from syncd.hiding import codes_of, hide, keyed, without_bad_codes
-from syncd.model import VOCABULARY, Fault, Hidden, Record, sampled, sealed_of
+from syncd.mapping import AttributeMapping, Rule, mapper
+from syncd.model import VOCABULARY, Entry, Fault, Hidden, Record, sampled, sealed_of
 from syncd.pipeline import people, queue, secrets
 from syncd.pipeline.line import apply_run
 from syncd.pipeline.retiring import erase
@@ -21,6 +23,7 @@ from syncd.pipeline.unlinking import unlink
 from syncd.sealing import new_key
 from syncd.store.keeping import prune
 from syncd.store.sealed import find_sealed
+from syncd.validation.judging import Check, judge
 
 MAP = '[source.hq.map]\npin = "pin"\nlogin_code = "code"\npassword = {{ from = "pw" }}\n'
 SAID = TEXT.replace("[source.hq.map]\n", MAP)
@@ -229,6 +232,24 @@ class TestCodes:
 
         state, reasons = company.rows("SELECT state, reasons FROM operations")[0]
         assert ("failed", ["required", "no_code"]) == (state, [one[0] for one in json.loads(reasons)])
+
+    def test_what_a_plugin_raises_of_a_secret_is_kept_back(self):
+        value = "hunter2"
+
+        def careless(values):
+            raise KeyError(values)
+
+        rule = Rule(attribute="password", sources=("pw",), transforms=(careless,))
+        with pytest.raises(
+            TypeError, match="password raised KeyError; its text may hold the secret"
+        ) as caught:
+            mapper(AttributeMapping((rule,), ""), VOCABULARY)(Entry("a", {"pw": (value,)}))
+        assert value not in "".join(traceback.format_exception(caught.value))
+
+        check = Check("password", tests=(careless,), secret=True)
+        with pytest.raises(TypeError, match="password raised KeyError") as caught:
+            judge({"password": value}, (check,))
+        assert value not in "".join(traceback.format_exception(caught.value))
 
     @given(st.text(max_size=40), st.sampled_from(["pin", "login_code"]))
     def test_a_code_that_stays_is_digits_of_the_right_number(self, value, name):

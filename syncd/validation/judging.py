@@ -29,11 +29,21 @@ def judge(values: Mapping[str, Value], checks: tuple[Check, ...]) -> list[Fault]
             message = f"{name} is required and has no value; fill it in the source, or map a default"
             faults.append(Fault("required", name, message))
         for text in texts:
-            wrong = [told for test in check.tests if (told := test(text))]
-            if wrong and check.secret:  # a plugin's rule may repeat the value
-                wrong = ["is not as its rules demand; it is secret and not shown"]
+            wrong = _wrong(check, text)
             faults.extend(Fault("invalid", name, f"{name} {told}") for told in wrong)
     return faults
+
+
+def _wrong(check: Check, text: str) -> list[str]:
+    """Return what the tests say of a text. Of a secret one nothing is passed on, as a plugin's rule may repeat it."""
+    try:
+        wrong = [told for test in check.tests if (told := test(text))]
+    except Exception as error:  # a plugin's fault
+        if not check.secret:
+            raise
+        kept = f"a rule of {check.attribute} raised {type(error).__name__}; its text may hold the secret"
+        raise TypeError(f"{kept} and is kept back") from None
+    return ["is not as its rules demand; it is secret and not shown"] if wrong and check.secret else wrong
 
 
 def fits(fields: Mapping[str, Field], values: Mapping[str, Value]) -> list[Fault]:
