@@ -10,7 +10,6 @@ from ..completion import complete
 from ..correlation import correlate, skip_unchanged
 from ..errors import CursorExpired, PluginError, SyncdError, Unavailable
 from ..guard import Summary, review
-from ..hiding import hide, keyed
 from ..logs import bound, get_log
 from ..mapping import map_entries
 from ..model import Event, Objection
@@ -26,7 +25,7 @@ from ..validation import validate
 from .installation import Installation, Line
 from .judging import places_of
 from .renumbering import tell_renumbered
-from .sealing import hider, sealer
+from .sealing import hiding, sealer
 from .turns import ACCOUNTS, Stopping
 
 log = get_log("syncd.line")
@@ -133,14 +132,10 @@ def _items(line: Line, cursor: str | None) -> Iterator[object]:
 def stages(here: Installation, line: Line, staging: Staging, cursor: str | None) -> Iterator[object]:
     """Put the pure stages behind each other; whoever drains the stream makes them work."""
     stream = _items(line, cursor)
-    if line.secrets:
-        key, staging.seal = hider(here)
-        stream = skip_unchanged(stream, staging.sightings.known, line.salt, keyed(key))
-        stream = map_entries(stream, line.settings.mapping, line.vocabulary)
-        stream = hide(stream, line.secrets, line.vocabulary, line.settings.enterprise, key)
-    else:
-        stream = skip_unchanged(stream, staging.sightings.known, line.salt)
-        stream = map_entries(stream, line.settings.mapping, line.vocabulary)
+    keyed, hide = hiding(here, line, staging)
+    stream = skip_unchanged(stream, staging.sightings.known, line.salt, keyed)
+    stream = map_entries(stream, line.settings.mapping, line.vocabulary)
+    stream = hide(stream)
     stream = correlate(stream, staging.candidates(line.settings.match))
     stream = complete(stream, line.completion)
     stream = validate(stream, line.settings.checks, line.demands, places_of(here), line.settings.terms.kind)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 
 from ..errors import ConfigError, SyncdError, Unavailable
-from ..model import Hidden, Sealed
+from ..model import Sealed
 from ..sealing import Keys, made
 from ..store.sealed import DIGEST_KEY, Seal, digest_key, kinds_of_key, stage_sealed
-from .installation import Installation
+from ..store.staging import Staging
+from .installation import Installation, Line
 
 
 def keys_of(here: Installation) -> Keys:
@@ -36,18 +37,35 @@ def sealer(here: Installation) -> Seal:
     return seal
 
 
-def hider(here: Installation) -> tuple[bytes, Callable[[Hidden], bytes]]:
-    """Return the key of digests, made if there is none yet, and what seals a value for a plan.
+def hiding(
+    here: Installation, line: Line, staging: Staging
+) -> tuple[Callable[[bytes], bytes] | None, Callable[[Iterator[object]], Iterator[object]]]:
+    """Return what keys the fingerprints of a line, and the stage that hides what its source says of secrets.
 
+    ``staging`` is given what seals them. Where none is mapped nothing is keyed, and the stage does nothing.
     Raises ConfigError as ``sealer``.
     """
+    if not line.secrets:
+        return None, iter
+    from ..hiding import hide, keyed
+
     keys = _all_keys_of(here)
+    key = _digest_key(here, keys)
+    staging.seal = lambda one: keys.seal_apart(one, one.plain.encode())
+    stage = partial(
+        hide, names=line.secrets, vocabulary=line.vocabulary, enterprise=line.settings.enterprise, key=key
+    )
+    return keyed(key), stage
+
+
+def _digest_key(here: Installation, keys: Keys) -> bytes:
+    """Return the key of digests, made if there is none yet."""
     if digest_key(here.database) is None:
-        with here.database.transaction() as conn:  # another thread's, if that was first
+        with here.database.transaction() as conn:  # where another thread was first, its own stays
             stage_sealed(conn, [(DIGEST_KEY, keys.seal_apart(DIGEST_KEY, os.urandom(32)))])
     sealed = digest_key(here.database)
     assert sealed is not None  # noqa: S101 - it was just written
-    return keys.open_apart(DIGEST_KEY, sealed), lambda one: keys.seal_apart(one, one.plain.encode())
+    return keys.open_apart(DIGEST_KEY, sealed)
 
 
 def _all_keys_of(here: Installation) -> Keys:

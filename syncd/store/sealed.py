@@ -22,7 +22,7 @@ DIGEST_KEY = "digest key"
 """The name of the key that digests are made with."""
 
 _STAGED = f"name <> '{DIGEST_KEY}'"
-_TOKEN = re.compile('"(sealed:[^"]+)"')
+_SPEAKING = '"(sealed:[^"]+)"'
 
 OF_ACCOUNT = """(SELECT json_group_object(s.attribute || ':' || COALESCE(NULLIF(s.digest, ''), s.version),
   s.version || ':' || hex(s.sealed)) FROM secrets s WHERE s.account = a.id)"""
@@ -102,7 +102,7 @@ def _staged(conn: sqlite3.Connection, names: Collection[str]) -> list[tuple[int,
         "SELECT a.id, o.record FROM temp.chunk c JOIN operations o ON o.id = c.operation"
         f" JOIN accounts a ON a.id = c.account WHERE a.kind = 'user' AND {_speaks(names, 'record')}"
     ).fetchall()
-    return sorted({(account, token) for account, record in rows for token in _TOKEN.findall(record)})
+    return sorted({(account, token) for account, record in rows for token in re.findall(_SPEAKING, record)})
 
 
 def stage_sealed(conn: sqlite3.Connection, secrets: Iterable[tuple[str, bytes]]) -> None:
@@ -119,7 +119,7 @@ def drop_staged(conn: sqlite3.Connection) -> None:
         " SELECT o.record FROM runs r JOIN operations o ON o.run = r.id"
         " WHERE r.state IN ('reading','planned','held','applying') AND o.state = 'planned'"
     )
-    spoken = {token for (record,) in rows for token in _TOKEN.findall(record or "")}
+    spoken = {token for (record,) in rows for token in re.findall(_SPEAKING, record or "")}
     names = [name for (name,) in conn.execute(f"SELECT name FROM sealed WHERE {_STAGED}")]
     conn.executemany("DELETE FROM sealed WHERE name = ?", [(name,) for name in names if name not in spoken])
 
