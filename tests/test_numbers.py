@@ -216,6 +216,60 @@ def test_of_many_who_want_one_number_some_are_named():
     assert fault.message.endswith("by entry b of hq, B (b), by entry c of hq, C (c), and by 2 more")
 
 
+SOFT = {"map": {**PLAIN["map"], "softphone_extension": "soft"}}
+
+
+def test_the_number_of_a_soft_telephone_is_nobody_elses_on_the_desk():
+    """Both are dialled alike; who has the same number on both telephones is one person."""
+    site = Site(hq=SOFT)
+    site.hire("ann", ext="200", soft="200")
+    site.sync()
+    site.hire("ben", ext="300", soft="200")
+    site.hire("cat", ext="400", soft="500")
+    site.hire("dan", ext="500")
+
+    site.sync()
+
+    assert {"ann": "200"} == numbers(site)
+    assert "extension '200' belongs to account" in site.open_one("ben").faults[0].message
+    for anchor in ("cat", "dan"):
+        message = site.open_one(anchor).faults[0].message
+        assert (
+            "extension '500' is wanted by entry cat of hq, Cat (cat), and by entry dan of hq, Dan (dan)"
+            == message
+        )
+
+    site.world().change("ann", soft="", ext="201")
+    site.world().change("cat", soft="501")
+    site.sync()
+
+    assert {"ann": "201", "ben": "300", "cat": "400", "dan": "500"} == numbers(site)
+    assert [] == site.operations()
+
+
+def test_a_desk_and_a_soft_telephone_get_two_numbers_from_one_range():
+    site = site_of({"extension": "200-", "softphone_extension": "200-"})
+    site.hire("a", "b")
+
+    site.sync()
+
+    assert {"a": ("200", "201"), "b": ("202", "203")} == {
+        anchor: (one.attributes["extension"], one.attributes["softphone_extension"])
+        for anchor, one in site.linked().items()
+    }
+
+
+def test_a_soft_telephone_that_was_planned_waits_if_its_number_was_taken_for_a_desk_meanwhile():
+    site = Site(hq={**SOFT, "detain": "always"})
+    site.hire("ann", soft="200")
+    plan = site.plan()
+    people.add(site.here, "acme", {"login": "door", "extension": "200"})
+
+    site.approve(plan)
+
+    assert "extension '200' belongs to account" in site.open_one("ann").faults[-1].message
+
+
 @pytest.mark.parametrize("order", ["AB", "BA"])
 def test_a_number_moves_between_the_people_of_two_sources_in_two_runs(order):
     """Whichever is read first: who wants it before it is let go waits for the other."""

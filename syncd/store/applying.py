@@ -27,6 +27,7 @@ from .sealed import Seal, drop_staged, make_missing
 from .stale import STALE
 from .standings import texts
 from .statements import APPLY, CONTESTED, CREATE, EXCHANGING, NEXT, WANT
+from .telephones import alike
 
 NOT_COUNTED = Licences()
 
@@ -266,13 +267,14 @@ def _claims(rows: Iterable[tuple[Any, ...]], vocabulary: Vocabulary) -> Iterator
 
 def _detain_contested(database: Database, run: Run, now: str) -> None:
     """Detain what wants a key that another account holds and does not let go in this run."""
-    query = """
-      SELECT c.operation, c.attribute, c.folded, k.account
+    query = f"""
+      SELECT c.operation, k.attribute, c.folded, k.account
       FROM temp.claims c JOIN operations o ON o.id = c.operation
-        JOIN keys k ON k.attribute = c.attribute AND k.folded = c.folded AND k.enterprise = ? AND k.releasing = 0
+        JOIN keys k ON k.attribute IN {alike("c.attribute")} AND k.folded = c.folded AND k.enterprise = ?
+          AND k.releasing = 0
       WHERE o.run = ? AND o.state = 'planned' AND c.gain = 1 AND k.account <> o.account AND NOT EXISTS
         (SELECT 1 FROM temp.claims f JOIN operations g ON g.id = f.operation WHERE f.gain = 0
-          AND f.attribute = c.attribute AND f.folded = c.folded AND g.account = k.account
+          AND f.attribute = k.attribute AND f.folded = c.folded AND g.account = k.account
           AND g.run = o.run AND g.state = 'planned')
     """
     conn = database.conn

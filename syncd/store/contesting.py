@@ -12,6 +12,7 @@ from ..planning import encode
 from .licences import OF_FEATURE
 from .owners import held_by, wanted_by
 from .staging import Staging
+from .telephones import TELEPHONES, alike
 
 ONE_MORE = "reasons = json_insert(COALESCE(reasons, '[]'), '$[#]', json(?))"
 """Sets one more reason, given as JSON, behind those that are there."""
@@ -98,9 +99,9 @@ def _hoping(staging: Staging, operations: set[int]) -> list[Contest]:
     found: list[Contest] = []
     for operation in sorted(operations):
         rows = staging.conn.execute(
-            "SELECT c.operation, c.attribute, c.folded, o.account FROM operations o"
+            "SELECT c.operation, c.attribute, c.folded, o.account, f.attribute FROM operations o"
             " JOIN temp.claims f ON f.operation = o.id AND f.gain = 0"
-            " JOIN temp.claims c ON c.attribute = f.attribute AND c.folded = f.folded AND c.gain = 1"
+            f" JOIN temp.claims c ON c.attribute IN {alike('f.attribute')} AND c.folded = f.folded AND c.gain = 1"
             " WHERE o.id = ? AND o.account <> (SELECT account FROM operations WHERE id = c.operation)",
             (operation,),
         )
@@ -108,37 +109,52 @@ def _hoping(staging: Staging, operations: set[int]) -> list[Contest]:
     return sorted(found)
 
 
-def _belongs(staging: Staging, operation: int, attribute: str, folded: str, account: int) -> Contest:
-    message = held_by(staging.conn, operation, attribute, folded, account)
-    return Contest(operation, attribute, message, f"{attribute} {folded!r} of account {account}")
+def _belongs(
+    staging: Staging, operation: int, attribute: str, folded: str, account: int, held: str
+) -> Contest:
+    message = held_by(staging.conn, operation, held, folded, account)
+    return Contest(operation, attribute, message, f"{held} {folded!r} of account {account}")
 
 
 def _wanted_twice(staging: Staging) -> list[Contest]:
     rows = staging.conn.execute(
-        "SELECT c.operation, c.attribute, c.folded, o.anchor FROM temp.claims c JOIN operations o"
-        " ON o.id = c.operation WHERE c.gain = 1 AND (c.attribute, c.folded) IN"
+        "SELECT attribute, folded, operation FROM temp.claims WHERE gain = 1 AND (attribute, folded) IN"
         " (SELECT attribute, folded FROM temp.claims WHERE gain = 1 GROUP BY attribute, folded"
-        "  HAVING COUNT(*) > 1) ORDER BY c.attribute, c.folded, o.anchor"
+        "  HAVING COUNT(*) > 1)"
     ).fetchall()
-    wanted: dict[tuple[str, str], list[tuple[int, str]]] = {}
-    for operation, attribute, folded, anchor in rows:
-        wanted.setdefault((attribute, folded), []).append((operation, anchor))
+    rows += staging.conn.execute(
+        "SELECT d.attribute, d.folded, value FROM temp.claims s JOIN temp.claims d ON d.attribute = ?"
+        " AND d.folded = s.folded AND d.gain = 1 AND d.operation <> s.operation,"
+        " json_each(json_array(d.operation, s.operation)) WHERE s.attribute = ? AND s.gain = 1",
+        TELEPHONES,
+    ).fetchall()
+    wanted: dict[tuple[str, str], set[int]] = {}
+    for attribute, folded, operation in rows:
+        wanted.setdefault((attribute, folded), set()).add(operation)
     found: list[Contest] = []
-    for (attribute, folded), rivals in wanted.items():
-        message = wanted_by(staging.conn, [operation for operation, _ in rivals], attribute, folded)
-        about = f"{attribute} {folded!r} for {' and '.join(str(anchor) for _, anchor in rivals)}"
-        found += [Contest(operation, attribute, message, about) for operation, _ in rivals]
+    for (attribute, folded), operations in sorted(wanted.items()):
+        anchors = {one: _anchor(staging, one) for one in operations}
+        rivals = sorted(anchors, key=lambda one: (anchors[one], one))
+        message = wanted_by(staging.conn, rivals, attribute, folded)
+        about = f"{attribute} {folded!r} for {' and '.join(anchors[one] for one in rivals)}"
+        found += [Contest(operation, attribute, message, about) for operation in rivals]
     return found
+
+
+def _anchor(staging: Staging, operation: int) -> str:
+    row = staging.conn.execute("SELECT anchor FROM operations WHERE id = ?", (operation,)).fetchone()
+    return str(row[0])
 
 
 def _held_elsewhere(staging: Staging) -> list[Contest]:
     rows = staging.conn.execute(
-        "SELECT c.operation, c.attribute, c.folded, k.account FROM temp.claims c"
-        " JOIN keys k ON k.attribute = c.attribute AND k.folded = c.folded AND k.enterprise = ? AND k.releasing = 0"
+        "SELECT c.operation, c.attribute, c.folded, k.account, k.attribute FROM temp.claims c"
+        f" JOIN keys k ON k.attribute IN {alike('c.attribute')} AND k.folded = c.folded AND k.enterprise = ?"
+        "  AND k.releasing = 0"
         " JOIN operations o ON o.id = c.operation"
         " WHERE c.gain = 1 AND k.account <> o.account AND NOT EXISTS"
         " (SELECT 1 FROM temp.claims f JOIN operations g ON g.id = f.operation WHERE f.gain = 0"
-        "   AND f.attribute = c.attribute AND f.folded = c.folded AND g.account = k.account AND g.state = 'planned')"
+        "   AND f.attribute = k.attribute AND f.folded = c.folded AND g.account = k.account AND g.state = 'planned')"
         " ORDER BY c.operation, c.attribute, c.folded",
         (staging.enterprise,),
     ).fetchall()

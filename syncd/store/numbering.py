@@ -8,6 +8,7 @@ from ..model import Fault, Numbers
 from ..planning import encode
 from .contesting import hold
 from .staging import Staging
+from .telephones import TELEPHONES, alike
 
 
 def allocate(staging: Staging) -> list[tuple[str, str, str]]:
@@ -24,7 +25,8 @@ def allocate(staging: Staging) -> list[tuple[str, str, str]]:
         (staging.run,),
     ).fetchall()
     if rows:
-        _gather_promised(staging, {row[1] for row in rows})
+        wanted = {row[1] for row in rows}
+        _gather_promised(staging, wanted.union(TELEPHONES) if wanted.intersection(TELEPHONES) else wanted)
     pools = tuple(staging.pools)
     candidates: dict[tuple[str, int], Iterator[str]] = {}
     given: list[tuple[str, str, str]] = []
@@ -94,10 +96,11 @@ def _free(staging: Staging, attribute: str, candidates: Iterator[str]) -> str | 
 
 def _taken(staging: Staging, attribute: str, number: str, anchor: str | None) -> bool:
     """Say whether a number is an account's, was taken in this plan, or was shown to anybody but ``anchor``."""
+    names = alike(":attribute")
     found = staging.conn.execute(
-        "SELECT 1 FROM keys WHERE attribute = :attribute AND folded = :number AND enterprise = :enterprise"
-        " UNION ALL SELECT 1 FROM temp.claims WHERE attribute = :attribute AND folded = :number AND gain = 1"
-        " UNION ALL SELECT 1 FROM temp.promised WHERE attribute = :attribute AND number = :number"
+        f"SELECT 1 FROM keys WHERE attribute IN {names} AND folded = :number AND enterprise = :enterprise"
+        f" UNION ALL SELECT 1 FROM temp.claims WHERE attribute IN {names} AND folded = :number AND gain = 1"
+        f" UNION ALL SELECT 1 FROM temp.promised WHERE attribute IN {names} AND number = :number"
         "  AND (anchor IS NULL OR anchor IS NOT :anchor OR connection IS NOT :connection) LIMIT 1",
         {
             "attribute": attribute,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .telephones import alike
+
 CREATE = """
   CREATE TEMP TABLE IF NOT EXISTS chunk (operation INTEGER PRIMARY KEY, kind TEXT, link_action TEXT, account INTEGER,
     link INTEGER, undoes INTEGER, touches INTEGER, state_touched INTEGER)
@@ -220,14 +222,14 @@ APPLY = (
 )
 
 # Who wants a key that another account holds, now that what was stale is out of the chunk.
-CONTESTED = """
-  SELECT c.operation, f.attribute, f.folded, k.account
+CONTESTED = f"""
+  SELECT c.operation, k.attribute, f.folded, k.account
   FROM temp.chunk c JOIN temp.claims f ON f.operation = c.operation
-    JOIN keys k ON k.attribute = f.attribute AND k.folded = f.folded AND k.enterprise = :enterprise
+    JOIN keys k ON k.attribute IN {alike("f.attribute")} AND k.folded = f.folded AND k.enterprise = :enterprise
       AND k.releasing = 0
   WHERE f.gain = 1 AND k.account <> c.account AND NOT EXISTS
     (SELECT 1 FROM temp.claims h JOIN temp.chunk g ON g.operation = h.operation
-     WHERE h.gain = 0 AND h.attribute = f.attribute AND h.folded = f.folded AND g.account = k.account)
+     WHERE h.gain = 0 AND h.attribute = k.attribute AND h.folded = f.folded AND g.account = k.account)
 """
 
 WANT = """
