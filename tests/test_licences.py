@@ -291,6 +291,19 @@ class TestARelease:
             fault.message for one in queue.waiting(company.here) for fault in one.faults
         ]
 
+    def test_counts_on_nothing_that_what_stays_would_have_freed(self, company):
+        company.hire("cyd", profile="Mobile")
+        company.configure(configured(2))
+        company.sync()
+        company.world().change("ada", profile="Mobile")
+        company.hire("dan")
+        company.sync()
+        (run,) = release(company)
+
+        assert (1, 1) == (run.counts["applied_add"], run.counts["detained_operations"])
+        assert {"ada": True, "dan": "licence"} == {name: states(company)[name] for name in ("ada", "dan")}
+        assert {"voicemail": 2, "softphone": 1} == used(company)
+
     def test_of_somebody_who_was_disabled_enables_only_with_a_licence(self, company):
         company.hire("cyd", "dan")
         company.world().disable("cyd")
@@ -340,6 +353,14 @@ class TestWhoWaitsForALicence:
         settle_policy(short.here)
 
         assert {"dan": True, "eve": "licence"} == {name: states(short)[name] for name in ("dan", "eve")}
+
+    def test_is_given_one_whatever_else_of_the_account_waits_for_a_person(self, short):
+        short.world().change("dan", profile="Gold")
+        short.sync()
+        short.configure(configured(4))
+        settle_policy(short.here)
+
+        assert (1, True) == (len(waiting(short)), states(short)["dan"])
 
     def test_is_active_when_licences_are_no_longer_counted(self, short):
         short.configure(STAFF + PLATFORM)

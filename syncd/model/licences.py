@@ -59,7 +59,7 @@ class Need(NamedTuple):
         return f"{self.feature}: {self.wanted} needed, {free} of {self.there} free ({self.wanted - free} short){over}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Licences:
     """``counts`` has the licensed features, and how many licences there are of each, in all enterprises together.
 

@@ -37,18 +37,18 @@ class _Free:
         used = self.licences.used(store.users_by_profile(here.database))
         self.left = Counter({name: there - used[name] for name, there in self.licences.counts.items()})
 
-    def give(self, was: str | None, will: str | None) -> None:
-        """Give back what a user does not need any more."""
-        freed = self.licences.features(was) - self.licences.features(will)
-        self.left.update(dict.fromkeys(freed, 1))
+    def wanted(self, was: str | None, will: str | None) -> frozenset[str]:
+        """Return the features that a user needs beyond what he has."""
+        return self.licences.features(will) - self.licences.features(was)
 
     def take(self, was: str | None, will: str | None) -> Need | None:
-        """Take what a user needs beyond what he has; nothing, and say what is short, if there is too little."""
-        wanted = self.licences.features(will) - self.licences.features(was)
+        """Take what a user needs, and give back what he needs no more; neither, and say what is short, if anything is."""
+        wanted = self.wanted(was, will)
         for name in sorted(wanted):
             if self.left[name] < 1:
                 return Need(name, self.licences.counts[name], self.left[name], 1)
         self.left.subtract(dict.fromkeys(wanted, 1))
+        self.left.update(dict.fromkeys(self.wanted(will, was), 1))
         return None
 
 
@@ -63,15 +63,13 @@ def fitted(here: Installation, operations: Sequence[Operation]) -> list[Operatio
     free = _Free(here)
     known = store.stands(here.database, [one.account for one in operations if one.account is not None])
     stands = [known.get(one.account or 0, Stand()) for one in operations]
+    found = list(operations)
     profiles = [_profiles(one, stand) for one, stand in zip(operations, stands, strict=True)]
-    for was, will in profiles:
-        free.give(was, will)
-    found = []
-    for one, stand, (was, will) in zip(operations, stands, profiles, strict=True):
-        short = free.take(was, will)
+    for place in sorted(range(len(found)), key=lambda place: bool(free.wanted(*profiles[place]))):
+        short, stand = free.take(*profiles[place]), stands[place]
         if short is not None:
-            one = _held(one, short) if stand.active else _not_active(one, stand)
-        found.append(one)
+            one = found[place]
+            found[place] = _held(one, short) if stand.active else _not_active(one, stand)
     return found
 
 

@@ -106,11 +106,11 @@ def short_of(database: Database, run: int, licences: Licences) -> dict[int, Need
 
 
 def unlicensed(database: Database) -> list[Unlicensed]:
-    """Return the users who wait for a licence, in the order of their accounts; without those in the queue."""
+    """Return the users who wait for a licence, in the order of their accounts; without those whose state is in the queue."""
     rows = database.conn.execute(
         f"SELECT id, enterprise, {_PROFILE.format('attributes')}, revision FROM accounts a"
         " WHERE disabled_by = 'licence' AND deleted_at IS NULL AND NOT EXISTS"
-        f" (SELECT 1 FROM operations WHERE account = a.id AND {OPEN}) ORDER BY id"
+        f" (SELECT 1 FROM operations WHERE account = a.id AND {OPEN} AND instr(after, '\"disabled_by\":')) ORDER BY id"
     )
     return [Unlicensed(*row) for row in rows]
 
@@ -118,7 +118,7 @@ def unlicensed(database: Database) -> list[Unlicensed]:
 def queued(database: Database) -> Counter[str]:
     """Count the operations that are detained for want of a licence, by the code of the objection."""
     rows = database.conn.execute(
-        "SELECT json_extract(j.value, '$[0]'), COUNT(*) FROM operations o, json_each(o.reasons) j"
+        "SELECT json_extract(j.value, '$[0]'), COUNT(*) FROM operations o INDEXED BY operations_open, json_each(o.reasons) j"
         f" WHERE o.{OPEN} AND o.state = 'detained' AND o.reasons IS NOT NULL GROUP BY 1"
     )
     return Counter(dict(rows.fetchall()))
