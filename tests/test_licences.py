@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from syncd.errors import ConfigError, SyncdError
 from syncd.pipeline import people, queue
 from syncd.pipeline.line import apply_run
+from syncd.pipeline.metrics import Counters, families
 from syncd.pipeline.policy import settle_policy
 from syncd.pipeline.undoing import plan_undo
+from syncd.pipeline.watching import standing
 from syncd.store.licences import users_by_profile
 from syncd.store.runs import runs
 
@@ -377,6 +379,18 @@ class TestWhoWaitsForALicence:
         assert [] == settle_policy(short.here)
         assert 1 == len(runs(short.database, "kind = 'policy'"))
 
+    def test_is_counted_by_the_metrics(self, short):
+        found = {one.name: one.samples for one in families(standing(short.here), Counters())}
+
+        assert [("softphone", 1, 0, 0), ("voicemail", 3, 3, 2)] == [
+            (
+                labels["feature"],
+                *(value for one, value in found["syncd_licences"] if one["feature"] == labels["feature"]),
+            )
+            for labels, _ in found["syncd_licences"]
+            if labels["state"] == "count"
+        ]
+
     def test_is_not_enabled_by_hand(self, short):
         with pytest.raises(SyncdError, match="waits for a licence: syncd licences"):
             people.set_enabled(short.here, short.account("dan"), enabled=True)
@@ -398,7 +412,7 @@ class TestTheConfiguration:
 
         assert {"ada": True, "bob": True} == states(company)
         assert [
-            "voicemail: 1 needed, 0 of 1 free (1 short), 1 more than there are being in use"
+            "voicemail: 1 needed, 0 of 1 free (1 short); 1 more are in use than there are"
         ] == [one.message for one in run.objections]  # fmt: skip
 
     def test_a_profile_with_one_more_feature_takes_nothing_from_anybody(self, company):

@@ -55,7 +55,7 @@ class Need(NamedTuple):
     def text(self) -> str:
         """What is short, in words."""
         free = max(self.free, 0)
-        over = f", {-self.free} more than there are being in use" if self.free < 0 else ""
+        over = f"; {-self.free} more are in use than there are" if self.free < 0 else ""
         return f"{self.feature}: {self.wanted} needed, {free} of {self.there} free ({self.wanted - free} short){over}"
 
 
