@@ -78,13 +78,12 @@ class Courier:
         raise Stopping("the service ends; what was not delivered is delivered after its next start")
 
     def _run(self) -> None:
-        with closing(self._site.open()) as database:
-            pause = 0.0
-            while self._waits(pause):
-                with self._site.using(database) as (generation, here):
-                    pause = self._safely(generation, here)
-                if pause:
-                    give_back(database)
+        pause = 0.0
+        while self._waits(pause):
+            with self._site.holding() as generation:
+                pause = self._safely(generation)
+            if pause:
+                give_back()
 
     def _waits(self, seconds: float) -> bool:
         """Wait until something is asked for, or as long; False when the service ends."""
@@ -98,14 +97,16 @@ class Courier:
                 self._changed.wait(min(left, _POLL))
         return False
 
-    def _safely(self, generation: Generation, here: Installation) -> float:
+    def _safely(self, generation: Generation) -> float:
         """Do one pass; return for how many seconds there is nothing to do, unless something is asked for."""
         with self._changed:
             asked = self._asked
         try:
-            reports = self._pass(generation, here)
-            again = any(one.stopped in _AGAIN for one in reports.values())
-            pause = 0.0 if again else self._rest(here)
+            with closing(self._site.open()) as database:
+                here = self._site.installation(generation, database)
+                reports = self._pass(generation, here)
+                again = any(one.stopped in _AGAIN for one in reports.values())
+                pause = 0.0 if again else self._rest(here)
         except Stopping:
             return _REST
         except (SyncdError, OSError) as error:

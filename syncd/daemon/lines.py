@@ -9,6 +9,7 @@ from contextlib import closing
 from datetime import datetime
 from typing import NamedTuple
 
+from ..config.settings import SourceSettings
 from ..errors import SyncdError
 from ..logs import get_log
 from ..pipeline import scheduling
@@ -18,6 +19,7 @@ from ..pipeline.line import sync
 from ..pipeline.scheduling import Due
 from ..pipeline.turns import Stopping
 from ..store.runs import Run
+from .generation import Generation
 from .memory import give_back
 from .site import Site
 from .troubles import Trouble, Troubles
@@ -36,7 +38,7 @@ class Order(NamedTuple):
 
 
 class EnterpriseLine:
-    """Reads the sources of one enterprise, with a connection to the database of its own.
+    """Reads the sources of one enterprise; it has the database open only while it does.
 
     ``done`` is called after each run that has changed anything.
     """
@@ -86,22 +88,22 @@ class EnterpriseLine:
             return {*self._orders} | ({self._begun} if self._begun is not None else set())
 
     def _run(self) -> None:
-        with closing(self._site.open()) as database:
-            while not (self.ended or self._site.stopping.is_set()):
-                self._woken.clear()
-                with self._site.using(database) as (generation, here):
-                    settled = generation.settled.is_set()
-                    order = self._next(here) if settled else None
-                    if order is not None:
-                        self._do(here, order)
-                        give_back(database)
-                if order is None:
-                    self._woken.wait(_POLL if settled else _SOON)
+        while not (self.ended or self._site.stopping.is_set()):
+            self._woken.clear()
+            with self._site.holding() as generation:
+                settled = generation.settled.is_set()
+                order = self._next(generation.settings.sources) if settled else None
+                if order is not None:
+                    self._do(generation, order)
+            if order is None:
+                self._woken.wait(_POLL if settled else _SOON)
+            else:
+                give_back()
         self._site.beats.rests(self._name)
 
-    def _next(self, here: Installation) -> Order | None:
+    def _next(self, sources: Mapping[str, SourceSettings]) -> Order | None:
         """Begin with what is to be read now; forget what is no source of this enterprise any more."""
-        now, sources = here.clock(), here.settings.sources
+        now = self._site.clock()
         mine = {name for name, one in sources.items() if one.enterprise == self.enterprise}
         self._troubles.keep(mine)
         with self._lock:
@@ -120,15 +122,17 @@ class EnterpriseLine:
             (one for name, one in self._orders.items() if not self._troubles.resting(name, now)), None
         )
 
-    def _do(self, here: Installation, order: Order) -> None:
+    def _do(self, generation: Generation, order: Order) -> None:
         """Read one source, and apply what nothing objects to. What it leaves claimed is ordered again."""
         try:
-            run = self._read(here, order)
-            if run is not None and run.state == "ended":
-                self._done()
-            if not here.stopping.is_set() or run is not None:
-                for due in order.slots:
-                    scheduling.finished(here, due, None if run is None else run.id)
+            with closing(self._site.open()) as database:
+                here = self._site.installation(generation, database)
+                run = self._read(here, order)
+                if run is not None and run.state == "ended":
+                    self._done()
+                if not here.stopping.is_set() or run is not None:
+                    for due in order.slots:
+                        scheduling.finished(here, due, None if run is None else run.id)
         except (SyncdError, OSError, sqlite3.Error) as error:
             log.error("tick_failed", error=str(error))  # noqa: TRY400 - it is told in words
         finally:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-
-from ..store.database import Database
+import gc
 
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 """glibc keeps what was freed between what is still in use; other libraries give it back by themselves."""
 
 
-def give_back(database: Database) -> None:
-    """Empty the caches of a thread's connection, and let the system have what nobody uses."""
-    database.conn.execute("PRAGMA shrink_memory")
+def give_back() -> None:
+    """Let the system have what nobody uses. To be called by a thread that has closed its database."""
+    gc.collect()  # also empties the interpreter's own stores of tuples, lists and floats
     if _trim is not None:
         _trim(0)

@@ -58,16 +58,23 @@ class Site:
     @contextmanager
     def using(self, database: Database, actor: str = ACTOR) -> Iterator[tuple[Generation, Installation]]:
         """Work with the configuration in force, which stays usable until the block ends."""
+        with self.holding() as generation:
+            yield generation, self.installation(generation, database, actor)
+
+    @contextmanager
+    def holding(self) -> Iterator[Generation]:
+        """Yield the configuration in force, which stays usable until the block ends."""
         with self._lock:
             generation = self.current
             self._in_use[id(generation)] += 1
         try:
-            yield generation, self._installation(generation, database, actor)
+            yield generation
         finally:
             with self._lock:
                 self._in_use[id(generation)] -= 1
 
-    def _installation(self, generation: Generation, database: Database, actor: str) -> Installation:
+    def installation(self, generation: Generation, database: Database, actor: str = ACTOR) -> Installation:
+        """Return what a piece of work has at hand."""
         return Installation(
             settings=generation.settings,
             plugins=generation.plugins,
