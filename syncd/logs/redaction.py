@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import html
 import json
 import math
 import re
@@ -16,6 +15,9 @@ from urllib.parse import quote, quote_plus
 
 HIDDEN = "***"
 """What stands in the place of a secret."""
+
+_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
+"""As ``html.escape`` does, which would bring the names of all characters along."""
 
 _LONGEST = 8000
 _DEEPEST = 6
@@ -76,7 +78,7 @@ def _forms(value: str) -> Iterator[str]:
     if len(value) < 6:
         return
     escaped = repr(value)[1:-1]
-    yield from (escaped, repr(escaped)[1:-1], json.dumps(value)[1:-1], html.escape(value))
+    yield from (escaped, repr(escaped)[1:-1], json.dumps(value)[1:-1], value.translate(_HTML))
     raw = value.encode("utf-8", "surrogatepass")
     yield repr(raw)[2:-1]
     yield from (quote(raw, safe=""), quote(raw), quote(raw, safe="!$&'()*+,;=:@/"), quote_plus(raw))
