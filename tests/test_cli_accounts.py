@@ -29,6 +29,11 @@ class TestList:
             "3        alan   Alan Turing   alan@acme.example   -          active  acme\n"
         ) == staffed.out("accounts")
 
+    @pytest.mark.parametrize("words", [(), ("--limit", "1"), ("nobody",)])
+    def test_json_that_is_written_as_it_is_read_looks_like_all_other(self, staffed, words):
+        told = staffed.out("accounts", "list", "--json", *words)
+        assert json.dumps(json.loads(told), indent=2) + "\n" == told
+
     @pytest.mark.parametrize(
         ("words", "found"),
         [

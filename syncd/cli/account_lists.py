@@ -12,7 +12,7 @@ from ..errors import SyncdError
 from .asking import values_of
 from .completing import source_names
 from .options import examples, json_option
-from .output import heading, pairs, table, when, write, write_json
+from .output import heading, pairs, table, when, write, write_json, write_json_list
 from .session import session_of
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def list_(ctx: click.Context, /, *, as_json: bool, **filters: Any) -> None:
     here = session_of(ctx).reading
     found = _found(here, **filters)
     if as_json:
-        write_json({"accounts": list(found)})
+        write_json_list("accounts", found)
         return
     table(
         ("account", "login", "name", "email", "extension", "state", "enterprise"),

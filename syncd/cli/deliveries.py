@@ -12,7 +12,7 @@ from .completing import platform_names
 from .failures import exit_code_of, report, worst
 from .lazy import LazyGroup
 from .options import examples, json_option
-from .output import age_text, counted, shown, table, when, write, write_json
+from .output import age_text, counted, shown, table, when, write, write_json, write_json_list
 from .progress import progress
 from .session import Session, session_of
 
@@ -125,7 +125,7 @@ def list_(ctx: click.Context, /, *, platform: str | None, as_json: bool) -> None
     here = session_of(ctx).reading
     found = _pending(here, platform)
     if as_json:
-        write_json({"deliveries": list(found)})
+        write_json_list("deliveries", found)
         return
     zone = here.settings.timezone
     table(

@@ -71,6 +71,21 @@ def write_json(document: Any) -> None:
     write(json.dumps(document, indent=2, default=_plain))
 
 
+def write_json_list(name: str, rows: Iterable[Any]) -> None:
+    """Write a document that is one list as ``write_json`` does; however long it is, a row at a time is held."""
+    texts = (json.dumps(row, indent=2, default=_plain).replace("\n", "\n    ") for row in rows)
+    text = next(texts, None)
+    if text is None:
+        write_json({name: []})
+        return
+    write(f'{{\n  "{name}": [')
+    while text is not None:
+        after = next(texts, None)
+        write(f"    {text}{',' if after is not None else ''}")
+        text = after
+    write("  ]\n}")
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value)
