@@ -13,6 +13,7 @@ from ..pipeline.installation import Installation
 from ..pipeline.turns import Stopping
 from ..store.database import Database, open_reading
 from .courier import Courier
+from .memory import give_back
 from .site import Site
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class House:
         return self._installed(open_reading(self._site.path), actor, opened)
 
     def _installed(self, database: Database, actor: str, opened: ExitStack) -> Installation:
+        opened.callback(give_back)
         opened.callback(database.close)
         _, here = opened.enter_context(self._site.using(database, actor))
         return replace(here, patience=self._patience)

@@ -32,6 +32,7 @@ from .courier import Courier
 from .generation import load, require_same_place
 from .house import House
 from .lines import EnterpriseLine
+from .memory import share_arena
 from .site import Site
 
 log = get_log("syncd.daemon")
@@ -90,6 +91,7 @@ class Service:
 
         Raises Busy while another process is the owner.
         """
+        share_arena()
         with ExitStack() as opened:
             self._ownership = opened.enter_context(
                 Ownership(self.site.current.settings.state_directory, "daemon")

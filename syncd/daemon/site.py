@@ -15,6 +15,7 @@ from ..places import DATABASE
 from ..store.database import Database, open_database
 from .beats import Beats
 from .generation import Generation
+from .memory import give_back
 
 ACTOR = "daemon"
 """Who is asking for what is done by itself, as the journal records it."""
@@ -99,3 +100,6 @@ class Site:
             self._replaced = [one for one in self._replaced if self._in_use[id(one)]]
         for one in over:
             one.plugins.hooks.close(0)  # their observers see in their own time what is queued
+        if over:
+            del one, over
+            give_back()
