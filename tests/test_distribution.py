@@ -451,6 +451,21 @@ class TestErrors:
             assert whole / 2 <= seconds <= whole + 1
         assert 16 == len(desk.calls)
 
+    @pytest.mark.parametrize(("ahead", "told", "done"), [
+        (timedelta(days=400), None, True), (timedelta(minutes=30), None, False), (timedelta(0), 7200, False),
+    ])  # fmt: skip
+    def test_a_clock_that_was_ahead_keeps_nobody_waiting_longer_than_an_hour(
+        self, company, desk, clock, ahead, told, done
+    ):
+        company.add()
+        clock.now = START + ahead
+        desk.before = raising(Unavailable("away", retry_after=told), times=1)
+        deliver(company, lane(desk, pause=600), clock=clock)
+        clock.now = START
+        deliver(company, lane(desk), clock=clock)
+
+        assert done == (company.states() == {"done": 1})
+
     def test_an_unavailable_platform_is_asked_once_and_the_rest_is_untouched(self, company, desk, clock):
         """Nothing after the first refusal was begun, and the log says so once, and once that it is over."""
         for _ in range(50):

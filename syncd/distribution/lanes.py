@@ -37,7 +37,7 @@ class Lane:
     shared: bool = False
     batch: int = 100
     pause: float = 2.0
-    longest: float = 3600.0
+    longest: float = remotes.LONGEST
     breaker: Breaker = field(default_factory=Breaker)
     health: Health = field(default_factory=Health, compare=False)
 

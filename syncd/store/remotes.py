@@ -1,6 +1,7 @@
 """What each platform is to hold of each account, what it confirmed last, and the log of deliveries.
 
-A row of ``remotes`` is due when it is ``pending``, or ``waiting`` and its ``next_try`` has come.
+A row of ``remotes`` is due when it is ``pending``, or ``waiting`` and its ``next_try`` has come; or is further
+away than any back-off, which a clock has written that was ahead.
 ``remote_id`` with ``delivered`` NULL means: it is there, and nobody knows how it looks. ``delivered`` without
 ``remote_id`` is what an add has sent of which nobody knows what became.
 """
@@ -19,6 +20,9 @@ from .staging import stamp
 
 SUSPECT = 3
 """A row that was tried so often without success comes after all others, and alone."""
+
+LONGEST = 3600.0
+"""Seconds that a row is left alone at most, unless the platform itself has said until when."""
 
 _TOLD = "unavailable until "
 
@@ -94,7 +98,8 @@ _DUE = f"""
     LEFT JOIN deliveries l ON l.id = (SELECT d.id FROM deliveries d
       WHERE d.account = r.account AND d.platform = r.platform ORDER BY d.id DESC LIMIT 1)
   WHERE r.platform = :platform AND r.state <> 'done' AND r.state <> 'failed'
-    AND (r.next_try IS NULL OR r.next_try <= :now)
+    AND (r.next_try IS NULL OR r.next_try <= :now
+      OR r.next_try > :far AND IFNULL(r.message, '') NOT LIKE '{_TOLD}%')
     AND {NOT_WITHHELD}
 """
 
@@ -108,7 +113,7 @@ def due(
         " ORDER BY r.wanted, r.account LIMIT :most",
         {
             "platform": platform,
-            "now": stamp(now),
+            **_times(now),
             "suspect": after[0],
             "wanted": after[1],
             "account": after[2],
@@ -123,10 +128,14 @@ def due_of(database: Database, platform: str, now: datetime, accounts: Collectio
     found: list[Due] = []
     for account in accounts:
         rows = database.conn.execute(
-            f"{_DUE} AND r.account = :account", {"platform": platform, "now": stamp(now), "account": account}
+            f"{_DUE} AND r.account = :account", {"platform": platform, **_times(now), "account": account}
         )
         found += [Due(*row) for row in rows]
     return sorted(found, key=lambda row: (row.wanted, row.account))
+
+
+def _times(now: datetime) -> dict[str, str]:
+    return {"now": stamp(now), "far": rounded_up(now + timedelta(seconds=LONGEST))}
 
 
 def next_try(database: Database, platform: str, now: datetime) -> datetime | None:
