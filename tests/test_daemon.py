@@ -10,17 +10,21 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Timer
+from typing import Any
 
 import pytest
 
 from syncd import Event as SomethingHappened
 from syncd import Observer
+from syncd.cli.serving import execute
+from syncd.control.calls import Call
+from syncd.control.verbs import verb_of
 from syncd.daemon import Service, lines
 from syncd.daemon.beats import Beats
 from syncd.daemon.courier import Courier
@@ -186,6 +190,45 @@ def test_a_persons_verb_has_everything_to_itself_until_it_delivers(tmp_path):
         assert ["ended"] == world.runs("hq")
         here.courier(None)
         until(lambda: world.runs("hq") == ["ended", "ended"])
+    world.end()
+
+
+class Words:
+    """Takes what a verb has to say."""
+
+    cut = False
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+
+    def put(self, document: Mapping[str, Any]) -> None:
+        self.told.append(document["parameters"])
+
+    hint = put
+
+
+def verb(world: World, *arguments: str, watched: bool = False) -> tuple[int, list[dict[str, Any]]]:
+    """Have the service carry out a verb as it does for somebody at its socket."""
+    ear = Words()
+    call = Call(arguments, verb_of(arguments), "ada", ear, changes=True, watched=watched)
+    return execute(call, world.house), ear.told
+
+
+def test_a_platform_of_which_a_person_says_that_it_is_well_again_is_not_left_alone_any_longer(tmp_path):
+    world = World(tmp_path, 1, {"acme"})
+    world.tick()
+    until(lambda: world.listed() == ["ann", "bob"])
+    until(lambda: not world.site.beats.working())
+    (lane,) = world.courier.lanes
+    lane.health.setback("unavailable", "the disk is away", world.now, timedelta(hours=5))
+    world.people("ann", "bob", "eve")
+    world.now += timedelta(hours=1)
+    world.tick()
+    until(lambda: world.runs("hq") == ["ended", "ended"])
+    assert 69 == verb(world, "verify", "--repair")[0]
+    assert ["ann", "bob"] == world.listed()
+    assert 0 == verb(world, "deliveries", "retry", "list")[0]
+    assert ["ann", "bob", "eve"] == world.listed()
     world.end()
 
 

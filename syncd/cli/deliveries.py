@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -35,21 +35,24 @@ _STOPPED = {
 _REPAIRABLE = frozenset({"missing", "different", "unwanted"})
 
 
-def deliver_all(here: Installation, *, quiet: bool) -> list[dict[str, Any]]:
-    """Bring the platforms to what is wanted; return a document for each, and write it unless ``quiet``."""
-    documents = _delivered(here, quiet=quiet)
+def deliver_all(here: Installation, *, quiet: bool, forgiven: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Bring the platforms to what is wanted; return a document for each, and write it unless ``quiet``.
+
+    The pauses of those ``forgiven`` are ended first.
+    """
+    documents = _delivered(here, quiet=quiet, forgiven=forgiven)
     if not quiet:
         for one in documents:
             _print(here, one)
     return documents
 
 
-def _delivered(here: Installation, *, quiet: bool) -> list[dict[str, Any]]:
+def _delivered(here: Installation, *, quiet: bool, forgiven: Collection[str] = ()) -> list[dict[str, Any]]:
     from ..pipeline.delivering import deliver
     from ..pipeline.policy import unsettled
 
     with progress(here, "to platforms", quiet=quiet) as beat:
-        done = deliver(here, beat)
+        done = deliver(here, beat, forgiven=forgiven)
     documents = [_document(one) for one in done.values()]
     return documents + [_closed(name) for name in unsettled(here)]
 
@@ -186,7 +189,8 @@ def retry(ctx: click.Context, /, *, platform: str | None, account: str | None, a
     count = try_again(here.database, platform, number)
     if not as_json:
         write(f"{counted(count, 'failed or waiting delivery', 'failed or waiting deliveries')} tried again")
-    documents = deliver_all(here, quiet=as_json)
+    forgiven = list(here.settings.platforms) if platform is None else [platform]
+    documents = deliver_all(here, quiet=as_json, forgiven=forgiven)
     if as_json:
         write_json({"retried": count, "deliveries": documents})
     ctx.exit(worst([one["exit_code"] for one in documents]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -50,6 +50,7 @@ class Courier:
         self.resumed = False
         self._asked = 1
         self._served = 0
+        self._forgiven: set[str] = set()
         self._askers: list[tuple[int, SimpleQueue[dict[str, LaneReport]]]] = []
         self._confirmed = 0
         self._reports: dict[str, LaneReport] = {}
@@ -62,11 +63,15 @@ class Courier:
             self._asked += 1
             self._changed.notify_all()
 
-    def ask(self, beat: Told | None = None) -> dict[str, LaneReport]:
-        """Have it look what is wanted, wait until it has gone as far as it goes, and return what it did."""
+    def ask(self, beat: Told | None = None, forgiven: Collection[str] = ()) -> dict[str, LaneReport]:
+        """Have it look what is wanted, wait until it has gone as far as it goes, and return what it did.
+
+        Of the platforms ``forgiven`` a person says that they are well again.
+        """
         answer: SimpleQueue[dict[str, LaneReport]] = SimpleQueue()
         with self._changed:
             self._asked += 1
+            self._forgiven.update(forgiven)
             self._askers.append((self._asked, answer))
             self._changed.notify_all()
         while not self._site.stopping.is_set():
@@ -130,6 +135,11 @@ class Courier:
         if not generation.settled.is_set():
             self._take_up(here)
             generation.settled.set()
+        with self._changed:
+            forgiven, self._forgiven = self._forgiven, set()
+        for lane in self.lanes:
+            if lane.name in forgiven:
+                lane.health.forgive()
         self._beat("deliver", 0)
         return deliver(here, self._beat, lanes=self.lanes, deadline=here.clock() + PASS)
 

@@ -17,7 +17,7 @@ from .memory import give_back
 from .site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from ..config import Settings
     from ..distribution import LaneReport
@@ -66,9 +66,11 @@ class House:
         if verb not in _BY_SOURCE:
             turn.enter_context(here.alone(None, f"syncd {verb} ({actor})"))
 
-        def deliver(beat: Callable[[str, int], None] | None) -> dict[str, LaneReport]:
+        def deliver(
+            beat: Callable[[str, int], None] | None, forgiven: Collection[str] = ()
+        ) -> dict[str, LaneReport]:
             turn.close()  # what is delivered has been changed by now, and that may take long
-            return self._courier.ask(beat)
+            return self._courier.ask(beat, forgiven)
 
         return replace(here, courier=deliver)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -94,20 +94,21 @@ def deliver(
     beat: Beat | None = None,
     *,
     lanes: Iterable[Lane] | None = None,
+    forgiven: Collection[str] = (),
     wait: bool = False,
     deadline: datetime | None = None,
 ) -> dict[str, LaneReport]:
     """Bring every platform to what is wanted, as far as it goes now; return a report by its name.
 
     A platform whose new policy nobody has applied yet gets nothing, and has no report. ``lanes`` are all
-    that are configured unless they are given; ``wait`` sits out short pauses;
-    nothing new begins after ``deadline``. It gives way to whoever waits
+    that are configured unless they are given; where somebody else keeps them, the pauses of those ``forgiven``
+    are ended first. ``wait`` sits out short pauses; nothing new begins after ``deadline``. It gives way to whoever waits
     to change accounts: what is left is then said to be ``stopping``.
     """
     from .policy import unsettled
 
     if here.courier is not None and lanes is None:
-        return here.courier(beat)
+        return here.courier(beat, forgiven)
     closed = set(unsettled(here))
     ready = [lane for lane in (lanes_of(here) if lanes is None else lanes) if lane.name not in closed]
     if not ready:

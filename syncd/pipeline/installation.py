@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import logs
 from ..completion import Completion
@@ -33,13 +33,21 @@ if TYPE_CHECKING:
     from ..plugins import Plugins
 
 
+class Deliver(Protocol):
+    """Brings all platforms to what is wanted and returns the reports; ends the pauses of ``forgiven`` ones first."""
+
+    def __call__(
+        self, beat: Callable[[str, int], None] | None, forgiven: Collection[str] = ()
+    ) -> dict[str, LaneReport]: ...
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Installation:
     """What every verb works on. ``clock`` returns an aware time; nothing else asks for the time.
 
     ``secret`` resolves a reference; ``actor`` is who is asking, as the journal records it. ``turns`` are
     shared by all that work on one database; ``patience`` (seconds, None without end) is how long one's turn
-    is waited for. ``courier`` delivers in the place of the caller, where somebody else does that.
+    is waited for. ``courier`` delivers in the place of the caller, where somebody else does that; see ``Deliver``.
     """
 
     settings: Settings
@@ -51,7 +59,7 @@ class Installation:
     stopping: threading.Event = field(default_factory=threading.Event)
     turns: Turns = field(default_factory=Turns)
     patience: float | None = None
-    courier: Callable[[Callable[[str, int], None] | None], dict[str, LaneReport]] | None = None
+    courier: Deliver | None = None
 
     def alone(self, name: str | None, what: str) -> AbstractContextManager[None]:
         """Hold a turn: an enterprise's, that of changing ACCOUNTS, or (None) everything. Raises Busy, Stopping."""
