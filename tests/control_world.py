@@ -41,7 +41,7 @@ class House:
         self.turn = threading.Lock()
         self.holder = ""
 
-    def writing(self, verb: str, actor: str, opened: ExitStack) -> Installation:
+    def writing(self, verb: str, actor: str, opened: ExitStack, _waits: object) -> Installation:
         if not self.turn.acquire(timeout=self.patience):
             raise Busy(self.holder)
         opened.callback(self.turn.release)

@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event, Timer
+from threading import Event, Thread, Timer
 from typing import Any
 
 import pytest
@@ -36,7 +36,7 @@ from syncd.daemon.troubles import Troubles
 from syncd.distribution.health import Health
 from syncd.errors import Busy, Denied, PluginError, StoreError, Unavailable
 from syncd.logs import configure
-from syncd.pipeline import scheduling
+from syncd.pipeline import scheduling, turns
 from syncd.pipeline.turns import ACCOUNTS, Stopping
 from syncd.store.runs import runs
 
@@ -212,6 +212,44 @@ def verb(world: World, *arguments: str, watched: bool = False) -> tuple[int, lis
     ear = Words()
     call = Call(arguments, verb_of(arguments), "ada", ear, changes=True, watched=watched)
     return execute(call, world.house), ear.told
+
+
+@pytest.mark.parametrize(("watched", "told"), [(True, True), (False, False)])
+def test_whoever_waits_for_a_turn_is_told_for_what_if_they_watch(tmp_path, monkeypatch, watched, told):
+    monkeypatch.setattr(turns, "SILENT", 0.2)
+    world = World(tmp_path, 1, set())
+    until(world.site.current.settled.is_set)
+    with ExitStack() as held:
+        held.enter_context(
+            world.site.turns.take("acme", "the reading of hq", patience=1, stopping=lambda: False)
+        )
+        thread = Thread(target=lambda: said.extend(verb(world, "sync", "hq", watched=watched)[1]))
+        said: list[dict[str, Any]] = []
+        thread.start()
+        time.sleep(1)
+    thread.join(10)
+    texts = [one["output"]["text"] for one in said if "output" in one]
+    assert told == ("waits for the reading of hq, begun 0s ago" in "".join(texts))
+    assert any("run 1" in text for text in texts)
+    world.end()
+
+
+def test_a_program_that_waits_for_a_turn_is_told_so_as_progress(tmp_path, monkeypatch):
+    monkeypatch.setattr(turns, "SILENT", 0.2)
+    world = World(tmp_path, 1, set())
+    until(world.site.current.settled.is_set)
+    other = world.site.turns.take(ACCOUNTS, "the applying of run 7", patience=1, stopping=lambda: False)
+    with ExitStack() as held:
+        held.enter_context(other)
+        ear = Words()
+        call = Call(("sync", "hq", "--json"), "sync", "ada", ear, changes=True, watched=True, document=True)
+        thread = Thread(target=execute, args=(call, world.house))
+        thread.start()
+        time.sleep(1)
+    thread.join(10)
+    told = [one["progress"] for one in ear.told if "progress" in one]
+    assert {"about": "the applying of run 7", "stage": "wait", "count": 0} in told
+    world.end()
 
 
 def test_a_platform_of_which_a_person_says_that_it_is_well_again_is_not_left_alone_any_longer(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .output import SCREEN
+from .output import SCREEN, age_text, say
 
 if TYPE_CHECKING:
     from ..pipeline.installation import Installation
@@ -31,6 +31,17 @@ def progress(here: Installation, about: str, *, quiet: bool = False) -> Iterator
     else:
         with live() as show:
             yield _beat(show, here, about)
+
+
+def waits(what: str, seconds: float | None) -> None:
+    """Tell whoever watches what their verb waits for in the service, and for how long that has been going on."""
+    screen = SCREEN.get()
+    if screen is None or screen.watch is None:
+        return
+    if screen.document:
+        screen.watch(what, "wait", int(seconds or 0), None)
+    else:
+        say(f"waits for {what}" + ("" if seconds is None else f", begun {age_text(seconds)} ago"))
 
 
 @contextmanager

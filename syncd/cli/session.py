@@ -51,7 +51,9 @@ class House(Protocol):
     def refused(self) -> str | None:
         """Why the last reload was refused, if it was."""
 
-    def writing(self, verb: str, actor: str, opened: ExitStack) -> Installation:
+    def writing(
+        self, verb: str, actor: str, opened: ExitStack, waits: Callable[[str, float | None], None]
+    ) -> Installation:
         """Wait for the verb's turn, and return what it works on until ``opened`` is closed. Raises Busy."""
 
     def reading(self, actor: str, opened: ExitStack) -> Installation:
@@ -71,7 +73,9 @@ class Guest:
         """Return what the verb works on, once it is its turn. Raises NotPermitted, Busy, click's Abort."""
         if not self.changes:
             raise NotPermitted(f"{self.actor} may look, and not have syncd {verb} change anything")
-        here = self.house.writing(verb, self.actor, opened)
+        from .progress import waits
+
+        here = self.house.writing(verb, self.actor, opened, waits)
         if not self.wanted():
             raise click.Abort  # gone while it waited: nothing has begun
         return here

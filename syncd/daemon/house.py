@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Busy
 from ..pipeline.installation import Installation
-from ..pipeline.turns import Stopping
+from ..pipeline.turns import SILENT, Stopping, Waits
 from ..store.database import Database, open_reading
 from .courier import Courier
 from .memory import give_back
@@ -55,10 +55,13 @@ class House:
         """The plugins in force."""
         return self._site.current.plugins
 
-    def writing(self, verb: str, actor: str, opened: ExitStack) -> Installation:
-        """Return what a verb works on, once it is its turn. Raises Busy naming what is in the way."""
-        self._settle()
-        here = self._installed(self._site.open(), actor, opened)
+    def writing(self, verb: str, actor: str, opened: ExitStack, waits: Waits | None = None) -> Installation:
+        """Return what a verb works on, once it is its turn. Raises Busy naming what is in the way.
+
+        ``waits`` is told what that is, if the verb has to wait for it.
+        """
+        self._settle(waits)
+        here = replace(self._installed(self._site.open(), actor, opened), waits=waits)
         name = f"verb {threading.get_native_id()}"
         opened.callback(self._site.beats.ends, name)
         self._site.beats.works(name, f"syncd {verb} ({actor})")
@@ -74,15 +77,19 @@ class House:
 
         return replace(here, courier=deliver)
 
-    def _settle(self) -> None:
+    def _settle(self, waits: Waits | None) -> None:
         """Wait until sources may be read by the configuration in force, whichever that is by then."""
-        until = monotonic() + self._patience
+        begun, told = monotonic(), False
         while not self._site.current.settled.wait(_POLL):
             if self._site.stopping.is_set():
                 raise Stopping("the service ends; what was not begun is done after its next start")
-            if monotonic() > until:
-                why = f" and cannot: {self._courier.trouble}" if self._courier.trouble else ""
-                raise Busy(f"the service, which first has to do what its start or a reload has left{why}")
+            why = f" and cannot: {self._courier.trouble}" if self._courier.trouble else ""
+            other = f"the service, which first has to do what its start or a reload has left{why}"
+            if monotonic() - begun > self._patience:
+                raise Busy(other)
+            if waits is not None and not told and monotonic() - begun > SILENT:
+                told = True
+                waits(other, None)
 
     def reading(self, actor: str, opened: ExitStack) -> Installation:
         """Return what a verb looks at; it waits for nobody."""

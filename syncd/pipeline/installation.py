@@ -26,7 +26,7 @@ from ..store.retirement import make_room, start_anew
 from ..store.runs import Connection, connection_of
 from ..store.staging import stamp
 from ..validation import Demand
-from .turns import Turns
+from .turns import Turns, Waits
 
 if TYPE_CHECKING:
     from ..distribution import LaneReport
@@ -48,6 +48,7 @@ class Installation:
     ``secret`` resolves a reference; ``actor`` is who is asking, as the journal records it. ``turns`` are
     shared by all that work on one database; ``patience`` (seconds, None without end) is how long one's turn
     is waited for. ``courier`` delivers in the place of the caller, where somebody else does that; see ``Deliver``.
+    ``waits`` is told what one's turn is waited for.
     """
 
     settings: Settings
@@ -60,10 +61,13 @@ class Installation:
     turns: Turns = field(default_factory=Turns)
     patience: float | None = None
     courier: Deliver | None = None
+    waits: Waits | None = None
 
     def alone(self, name: str | None, what: str) -> AbstractContextManager[None]:
         """Hold a turn: an enterprise's, that of changing ACCOUNTS, or (None) everything. Raises Busy, Stopping."""
-        return self.turns.take(name, what, patience=self.patience, stopping=self.stopping.is_set)
+        return self.turns.take(
+            name, what, patience=self.patience, stopping=self.stopping.is_set, waits=self.waits
+        )
 
     def now(self) -> str:
         """Return the time as it is stored."""

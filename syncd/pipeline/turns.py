@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 
 from ..errors import Busy, SyncdError
@@ -20,6 +20,12 @@ ACCOUNTS = ""
 """The turn of whoever changes accounts, or delivers them; no enterprise has an empty name."""
 
 _POLL = 0.2
+
+SILENT = 2.0
+"""Seconds that somebody waits before they are told for what."""
+
+Waits = Callable[[str, float | None], None]
+"""Takes what one waits for, and for how many seconds that has been going on, where it is known."""
 
 
 class Stopping(SyncdError):
@@ -33,6 +39,7 @@ class _Holder:
     thread: int
     what: str
     depth: int = 1
+    since: float | None = field(default_factory=time.monotonic)
 
 
 class Turns:
@@ -49,16 +56,23 @@ class Turns:
 
     @contextmanager
     def take(
-        self, name: str | None, what: str, *, patience: float | None, stopping: Callable[[], bool]
+        self,
+        name: str | None,
+        what: str,
+        *,
+        patience: float | None,
+        stopping: Callable[[], bool],
+        waits: Waits | None = None,
     ) -> Iterator[None]:
         """Hold the turn of an enterprise, of ``ACCOUNTS``, or (None) of everything, for the block.
 
         ``what`` is what others are told meanwhile. Raises Busy naming who has it after ``patience`` seconds
-        (None: waits as long as it takes), Stopping if the service ends meanwhile.
+        (None: waits as long as it takes), Stopping if the service ends meanwhile. ``waits`` is told what is
+        waited for, if that takes more than a moment.
         """
         me = threading.get_ident()
         with self._changed:
-            self._wait(name, me, patience, stopping)
+            self._wait(name, me, patience, stopping, waits)
             holder = self._holders.get(name)
             if holder is None:
                 self._holders[name] = _Holder(me, what)
@@ -89,27 +103,49 @@ class Turns:
         with self._changed:
             return [holder.what for holder in self._holders.values()]
 
-    def _wait(self, name: str | None, me: int, patience: float | None, stopping: Callable[[], bool]) -> None:
-        until = None if patience is None else time.monotonic() + patience
+    def _wait(
+        self,
+        name: str | None,
+        me: int,
+        patience: float | None,
+        stopping: Callable[[], bool],
+        waits: Waits | None,
+    ) -> None:
+        begun, told = time.monotonic(), ""
         self._waiting[me] = name
         try:
             while (other := self._in_the_way(name, me)) is not None:
+                waited = time.monotonic() - begun
                 if stopping():
                     raise Stopping("the service ends; what was not begun is done after its next start")
-                if until is not None and time.monotonic() >= until:
-                    raise Busy(other)
+                if patience is not None and waited >= patience:
+                    raise Busy(other.what)
+                if waits is not None and waited >= SILENT and other.what != told:
+                    told = other.what
+                    self._tell(waits, other)
+                    continue
                 self.heard()
                 self._changed.wait(_POLL)
         finally:
             del self._waiting[me]
 
-    def _in_the_way(self, name: str | None, me: int) -> str | None:
+    def _tell(self, waits: Waits, other: _Holder) -> None:
+        """Say what is waited for; whoever is told may be slow, and nobody else waits for that."""
+        since = None if other.since is None else time.monotonic() - other.since
+        self._changed.release()
+        try:
+            waits(other.what, since)
+        finally:
+            self._changed.acquire()
+
+    def _in_the_way(self, name: str | None, me: int) -> _Holder | None:
         """Return what has to end first, or None."""
         theirs = {key: holder for key, holder in self._holders.items() if holder.thread != me}
         found = next((one for key, one in theirs.items() if name is None or key in (name, None)), None)
         if found is not None:
-            return found.what
+            return found
         if any(holder.thread == me for holder in self._holders.values()):
             return None  # who has something already must not wait for those who wait for that
         earlier = takewhile(lambda thread: thread != me, self._waiting)
-        return next(("what has waited longer" for one in earlier if self._waiting[one] in (name, None)), None)
+        first = next((one for one in earlier if self._waiting[one] in (name, None)), None)
+        return None if first is None else _Holder(first, "what has waited longer", since=None)
