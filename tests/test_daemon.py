@@ -23,6 +23,7 @@ import pytest
 from syncd import Event as SomethingHappened
 from syncd import Observer
 from syncd.cli.serving import execute
+from syncd.cli.session import Guest, Overtaken, Session
 from syncd.control.calls import Call
 from syncd.control.verbs import verb_of
 from syncd.daemon import Service, lines
@@ -303,6 +304,21 @@ def test_a_reload_is_in_force_for_the_next_piece_of_work(tmp_path):
     until(lambda: world.listed("more") == ["ann", "bob"])
     world.site.close_replaced()
     assert old is not world.site.current
+    world.end()
+
+
+def test_a_verb_never_works_with_two_configurations(tmp_path):
+    world = World(tmp_path, 1, set())
+    sessions = [Session(None, guest=Guest(world.house, "ada", True, lambda: True)) for _ in range(2)]
+    assert "hq" in sessions[0].settings.sources
+    replace(world)
+    with closing(sessions[0]) as one, pytest.raises(Overtaken, match="ask again"):
+        one.writing("sync")
+    with closing(sessions[1]) as other:
+        assert other.writing("sync").settings is other.settings
+        before = other.plugins
+        replace(world)
+        assert (before, False) == (other.plugins, other.plugins is world.site.current.plugins)
     world.end()
 
 

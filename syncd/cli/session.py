@@ -36,6 +36,12 @@ class NotPermitted(SyncdError):
     exit_code = 77
 
 
+class Overtaken(SyncdError):
+    """The service has taken another configuration after the command had looked at the one before it."""
+
+    exit_code = 75
+
+
 class House(Protocol):
     """How a command that the service carries out gets at what the service owns."""
 
@@ -237,6 +243,10 @@ class Session:
         from .output import say
 
         self._uses_database = True
+        for name in ("settings", "plugins"):  # what the command has seen of them is of the same configuration
+            mine = getattr(here, name)
+            if self.__dict__.setdefault(name, mine) is not mine:
+                raise Overtaken("the service has read its configuration anew meanwhile: ask again")
         for failure in here.plugins.failures:
             say(f"{failure}; every run is held until this is mended")
         for warning in here.plugins.warnings:
