@@ -34,6 +34,7 @@ class House:
 
     patience = 20.0
     refused: str | None = None
+    trouble: str | None = None
 
     def __init__(self, config: Path) -> None:
         self.plugins = plugins_for((config,), {})

@@ -57,6 +57,10 @@ class House(Protocol):
     def refused(self) -> str | None:
         """Why the last reload was refused, if it was."""
 
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be delivered, nor a new configuration be used, if that is so."""
+
     def writing(
         self, verb: str, actor: str, opened: ExitStack, waits: Callable[[str, float | None], None]
     ) -> Installation:

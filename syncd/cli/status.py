@@ -39,15 +39,24 @@ def status(ctx: click.Context, /, *, as_json: bool) -> None:
     session = session_of(ctx)
     here, stands, owner = look(session)
     found = troubles(stands)
-    refused = None if session.guest is None else session.guest.house.refused
+    house = None if session.guest is None else session.guest.house
+    refused, stopped = (None, None) if house is None else (house.refused, house.trouble)
     if as_json:
-        frozen = [one._asdict() for one in frozen_sources(here)]
-        write_json({**_document(stands, owner, found), "frozen": frozen, "reload_refused": refused})
+        more = {
+            "frozen": [one._asdict() for one in frozen_sources(here)],
+            "reload_refused": refused,
+            "deliveries_stopped": stopped,
+        }
+        write_json({**_document(stands, owner, found), **more})
         return
     if refused is not None:
         write(
             "the configuration on disk cannot be used, and the one before it stays in force: see syncd check"
         )
+        for line in refused.splitlines():
+            write(f"  {shown(line)}")
+    if stopped is not None:
+        write(f"nothing can be delivered, and a new configuration not be used: {shown(stopped)}")
     _print(here, stands, owner, found)
 
 

@@ -51,6 +51,11 @@ class House:
         return self._site.refused
 
     @property
+    def trouble(self) -> str | None:
+        """Why nothing can be delivered at the moment, nor a new configuration be used, if that is so."""
+        return self._courier.trouble or None
+
+    @property
     def plugins(self) -> Plugins:
         """The plugins in force."""
         return self._site.current.plugins
