@@ -495,6 +495,33 @@ class TestBounds:
         assert ended.wait(10)
         assert [{"parameters": {"status": {"state": "idle"}}}] == door.ask("org.syncd.Status")
 
+    @pytest.mark.parametrize(
+        ("oneway", "half", "wanted"), [(False, False, False), (True, False, True), (False, True, True)]
+    )
+    def test_a_verb_is_wanted_until_its_peer_has_closed_unless_it_wants_no_reply(
+        self, door, oneway, half, wanted
+    ):
+        closed, found = threading.Event(), []
+
+        def carry_out(call):
+            assert closed.wait(10)
+            found.append(call.wanted)
+            return 0
+
+        door.carry_out = carry_out
+        with closing(door.connect()) as connection:
+            send(connection, {"method": "org.syncd.Sync", "oneway": oneway})
+            if half:
+                connection.shutdown(socket.SHUT_WR)
+                closed.set()
+                assert list(replies(connection))
+        closed.set()
+        until = time.monotonic() + 10
+        while not found:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert [wanted] == found
+
     def test_the_end_waits_for_a_call_and_takes_no_more(self, tmp_path):
         def carry_out(call):
             time.sleep(0.5)

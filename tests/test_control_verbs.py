@@ -189,6 +189,15 @@ class TestWork:
         assert "in use by syncd sync of ada" in result.stderr
 
     def test_whoever_left_while_waiting_has_nothing_done(self, served):
+        carry_out, over = served.door.carry_out, threading.Event()
+
+        def carried_out(call):
+            try:
+                return carry_out(call)
+            finally:
+                over.set()
+
+        served.door.carry_out = carried_out
         with served.house.turn:
             process = subprocess.Popen(
                 [*PROGRAM, "-c", str(served.config), "preview", "hr"], env=environment()
@@ -199,11 +208,8 @@ class TestWork:
                 time.sleep(0.01)
             process.kill()
             process.wait()
-        until = time.monotonic() + 20
-        while not served.house.turn.acquire(timeout=0.01):
-            assert time.monotonic() < until
-        served.house.turn.release()
 
+        assert over.wait(20)
         assert not served.database.exists() or [] == served.json("runs")["runs"]
 
     def test_two_at_once_each_get_their_own(self, served):
@@ -418,6 +424,19 @@ class TestQuestions:
         assert 64 == done.returncode
         assert "first-run: the first plan of this connection waits for a person" in done.stderr
         assert "add --yes" in done.stderr
+
+
+class TestStatus:
+    def test_why_a_configuration_is_not_in_use_is_said_and_why_nothing_is_delivered(self, served):
+        served.begin()
+        served.house.refused = "two mistakes:\n/etc/syncd.toml:3: unknown key"
+        served.house.trouble = "platform desk: no such file"
+        document = served.json("status")
+
+        assert "  /etc/syncd.toml:3: unknown key\n" in served.out("status")
+        assert "not be used: platform desk: no such file\n" in served.out("status")
+        assert served.house.refused == document["reload_refused"]
+        assert served.house.trouble == document["deliveries_stopped"]
 
 
 class TestTerminal:

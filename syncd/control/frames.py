@@ -95,7 +95,8 @@ class Outbox:
         rate: int = 1024 * 1024,
         told: Callable[[str], None] = lambda _why: None,
     ) -> None:
-        self.cut = False
+        self.over = False
+        """Whether the peer was cut."""
         self._socket = connection
         self._most = most
         self._patience = grace
@@ -104,10 +105,15 @@ class Outbox:
         self._data = bytearray()
         self._lock = Lock()
 
+    @property
+    def cut(self) -> bool:
+        """Whether nobody listens any more: the peer was cut, or has closed its end."""
+        return self.over or _is_gone(self._socket)
+
     def put(self, document: Mapping[str, Any]) -> None:
         """Send a frame, now or later; waits only when there is too much that was not taken."""
         with self._lock:
-            if not self.cut:
+            if not self.over:
                 self._data += encoded(document)
                 self._send(self._most)
 
@@ -128,7 +134,7 @@ class Outbox:
 
     def _send(self, most: int | None) -> None:
         """Send until no more than ``most`` bytes are left; None: what can be sent without waiting."""
-        while self._data and not self.cut:
+        while self._data and not self.over:
             try:
                 self._socket.setblocking(False)
                 taken = self._socket.send(self._data[:_PIECE], socket.MSG_NOSIGNAL)
@@ -141,7 +147,7 @@ class Outbox:
             else:
                 self._patience += taken / self._rate
                 del self._data[:taken]
-        if self.cut:
+        if self.over:
             self._data.clear()
 
     def _wait(self) -> None:
@@ -153,9 +159,18 @@ class Outbox:
         self._patience -= time.monotonic() - began
 
     def _cut(self, why: str) -> None:
-        self.cut = True
+        self.over = True
         self._told(why)
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             return  # it is gone already
+
+
+def _is_gone(connection: socket.socket) -> bool:
+    """Tell whether the other end is closed; one that only sends no more still listens."""
+    if connection.fileno() < 0:
+        return True
+    poll = select.poll()
+    poll.register(connection, 0)  # an end that is closed is told in any case
+    return bool(poll.poll(0))

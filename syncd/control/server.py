@@ -135,7 +135,7 @@ class Server:
         if stranger is not None:  # takes no room from those who may ask
             ear.hint(stranger)
             return
-        while not ear.cut and not self._ending:
+        while not ear.over and not self._ending:
             try:
                 message = frames.next(bounds.idle, bounds.whole)
             except BadFrame as error:

@@ -74,6 +74,7 @@ class Service:
     def answer(self, message: Mapping[str, Any], peer: Peer, ear: Ear) -> None:
         """Carry out one call and send its replies; a fault becomes an error reply."""
         silent = message.get("oneway") is True
+        ear = Nobody() if silent else ear
         try:
             parameters = self._answer(message, peer, ear, more=message.get("more") is True and not silent)
             reply: dict[str, Any] = {"parameters": parameters}
@@ -185,6 +186,18 @@ class Service:
                 raise refused("Busy" if code == BUSY else "Failed", message, code) from None
             return {"exit_code": code}
         return {"exit_code": code, "document": document}
+
+
+class Nobody:
+    """The ear of a call that wants no reply: it is carried out, whether its peer is still there or not."""
+
+    cut = False
+
+    def put(self, document: Mapping[str, Any]) -> None:
+        """Drop it."""
+
+    def hint(self, document: Mapping[str, Any]) -> None:
+        """Drop it."""
 
 
 class Kept:
