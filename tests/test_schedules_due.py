@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncd.schedules import begins, begun, is_at_least_every, latest, parse, shortest, slots
+from syncd.schedules import begins, begun, latest, longest, parse, shortest, slots
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Africa/Casablanca")
 YEAR = 2027
@@ -227,12 +227,11 @@ def test_the_calendar_has_an_end():
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "days"),
     [
-        ("every 168h", True), ("daily at 02:30", True), ("every 7 days at 02:30", True), ("sunday at 02:30", True),
-        ("every 8 days at 02:30", False), ("monthly on 1 at 02:30", False), ("once 2027-01-01 at 02:30", False),
-        ("off", False),
+        ("every 168h", 7), ("daily at 02:30", 1), ("every 7 days at 02:30", 7), ("sunday at 02:30", 7),
+        ("every 8 days at 02:30", 8), ("monthly on 1 at 02:30", 31), ("once 2027-01-01 at 02:30", None), ("off", None),
     ],
 )  # fmt: skip
-def test_whether_a_schedule_comes_round_within_a_week(text, expected):
-    assert expected is is_at_least_every(parse(text), timedelta(days=7))
+def test_how_long_it_is_from_one_slot_to_the_next_at_most(text, days):
+    assert (None if days is None else timedelta(days=days)) == longest(parse(text))

@@ -16,6 +16,7 @@ from syncd.pipeline.delivering import lanes_of
 from syncd.pipeline.policy import settle_policy
 from syncd.pipeline.troubles import troubles
 from syncd.pipeline.watching import ConnectionStanding, overdue, standing
+from syncd.schedules import parse
 from syncd.store.watching import counted
 
 quiet = line_world.quiet
@@ -181,22 +182,22 @@ class TestLateness:
     )
     def test_two_slots_and_ten_minutes_may_go_by(self, schedule, in_time, late):
         assert (False, True) == (
-            overdue(schedule, START, START + in_time),
-            overdue(schedule, START, START + late),
+            overdue(parse(schedule), START, START + in_time),
+            overdue(parse(schedule), START, START + late),
         )
 
     @pytest.mark.parametrize("schedule", ["off", "once 2026-01-01 at 02:30"])
     def test_what_has_no_next_slot_is_never_late(self, schedule):
-        assert not overdue(schedule, START, START + timedelta(days=1000))
+        assert not overdue(parse(schedule), START, START + timedelta(days=1000))
 
     def test_what_the_service_could_not_read_before_it_began_does_not_count(self):
         now = START + timedelta(days=3)
 
-        assert overdue("every 15m", START, now)
-        assert not overdue("every 15m", START, now, since=now - timedelta(minutes=5))
+        assert overdue(parse("every 15m"), START, now)
+        assert not overdue(parse("every 15m"), START, now, since=now - timedelta(minutes=5))
 
     def test_a_clock_that_was_put_back_makes_nobody_late(self):
-        assert not overdue("every 15m", START, START - timedelta(days=9))
+        assert not overdue(parse("every 15m"), START, START - timedelta(days=9))
 
     def test_a_full_read_counts_for_what_has_changed_and_not_the_other_way(self):
         schedule = {"incremental": "every 1h", "full": "daily at 02:30"}

@@ -243,10 +243,11 @@ def _tried(session: Session, kind: str, settings: Configured, *, connect: bool) 
 def _full_reads(about: str, settings: SourceSettings) -> Iterator[Finding]:
     """Say if no schedule of full reads stands behind the incremental ones."""
     from ..pipeline.line import FULL_AGAIN
-    from ..schedules import OFF, is_at_least_every
+    from ..schedules import OFF, longest
 
     schedule = settings.schedule
-    if schedule.incremental != OFF and not is_at_least_every(schedule.full, FULL_AGAIN):
+    between = longest(schedule.full)
+    if schedule.incremental != OFF and (between is None or between > FULL_AGAIN):
         yield Finding(
             about,
             f'schedule.full is "{schedule.full}": behind what a source tells of its changes stands a full read at '

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..config.settings import SourceSettings
 from ..model import TOO_FEW
-from ..schedules import MODES, Schedule, parse
+from ..schedules import MODES, Schedule, longest
 from ..store import licences as licensing
 from ..store import watching as store
 from ..store.remotes import time_of
@@ -30,8 +30,6 @@ SLACK = timedelta(minutes=10)
 
 Due = Mapping[tuple[str, str], datetime]
 """(source, mode) -> when it is to be read next."""
-
-_PERIODS = {"daily": 1, "weekly": 7, "monthly": 31}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,21 +140,13 @@ def standing(
     )
 
 
-def overdue(text: str, last: datetime | None, now: datetime, since: datetime | None = None) -> bool:
+def overdue(schedule: Schedule, last: datetime | None, now: datetime, since: datetime | None = None) -> bool:
     """Say whether a schedule has missed its slots. What was never read is not late: its first read is to come."""
-    allowed = _period(parse(text))
+    allowed = longest(schedule)
     if allowed is None or last is None:
         return False
     begin = max(last, since) if since is not None else last
     return now - begin > MISSED * allowed + SLACK
-
-
-def _period(schedule: Schedule) -> timedelta | None:
-    """Return the longest time between two slots; None if there are no two."""
-    if schedule.every is not None:
-        return schedule.every
-    days = schedule.days or _PERIODS.get(schedule.kind)
-    return None if days is None else timedelta(days=days)
 
 
 def _connections(
@@ -228,7 +218,7 @@ def _late(
         return ()
     last = {"full": read.get("full"), "incremental": max(read.values(), default=None)}
     return tuple(
-        mode for mode in MODES if overdue(str(settings.schedule.of(mode)), time_of(last[mode]), now, since)
+        mode for mode in MODES if overdue(settings.schedule.of(mode), time_of(last[mode]), now, since)
     )
 
 

@@ -2,7 +2,7 @@
 
 from .due import Slot, begins, begun, latest, slot_at, slots
 from .grammar import WEEKDAYS, Schedule, parse
-from .timetable import MODES, OFF, CatchUp, Mode, Timetable, is_at_least_every, shortest
+from .timetable import MODES, OFF, CatchUp, Mode, Timetable, longest, shortest
 
 __all__ = [
     "MODES",
@@ -15,8 +15,8 @@ __all__ = [
     "Timetable",
     "begins",
     "begun",
-    "is_at_least_every",
     "latest",
+    "longest",
     "parse",
     "shortest",
     "slot_at",

@@ -46,7 +46,6 @@ def shortest(schedule: Schedule) -> timedelta | None:
     )
 
 
-def is_at_least_every(schedule: Schedule, duration: timedelta) -> bool:
-    """Tell whether no two slots are further apart than ``duration``, as clocks show it."""
-    between = _DAY * 31 if schedule.kind == "monthly" else shortest(schedule)
-    return between is not None and between <= duration
+def longest(schedule: Schedule) -> timedelta | None:
+    """Return the time between two slots, as clocks show it, where it is longest; None if there is at most one."""
+    return _DAY * 31 if schedule.kind == "monthly" else shortest(schedule)
