@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import ssl
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy.pool import QueuePool
 from syncd import ConnectorError, Denied, Rejected, Unavailable
 
 from .options import DRIVERS, DatabaseOptions
+from .rows import Lookup
 
 _REFUSALS = (
     *("access denied", "command denied", "authentication failed", "permission denied", "no pg_hba.conf"),
@@ -96,20 +97,34 @@ def _arguments(options: DatabaseOptions, driver: str, *, reading: bool) -> dict[
 
 
 def tables_of(
-    connection: Connection, needed: Mapping[str, Collection[str]], optional: Collection[str] = ()
-) -> dict[str, Table]:
-    """Return the tables by name, as they really are. Raises Denied where one, or a column of it, is missing."""
+    connection: Connection, lookups: Mapping[str, Lookup]
+) -> tuple[dict[str, Table], dict[str, Lookup]]:
+    """Return the tables by name, as they really are, and those of the lookups that can be done on them.
+
+    Raises Denied where a table or a column is missing that is not optional.
+    """
     there = set(sqlalchemy.inspect(connection).get_table_names())
     metadata = MetaData()
-    if lacking := sorted(needed.keys() - there):
-        raise Denied(f"the database has no table {', '.join(lacking)}; is url the database of this node?")
-    metadata.reflect(connection, only=sorted((needed.keys() | set(optional)) & there), resolve_fks=False)
-    for name, columns in needed.items():
-        if absent := sorted(set(columns) - set(metadata.tables[name].columns.keys())):
+    wanted = {one.table for one in lookups.values()}
+    if lacking := sorted({one.table for one in lookups.values() if not one.optional} - there):
+        raise Denied(
+            f"the database has no table {', '.join(lacking)}; is url the database of this node, and do all "
+            "options mean tables of it?"
+        )
+    metadata.reflect(connection, only=sorted(wanted & there), resolve_fks=False)
+    found = {}
+    for name, one in lookups.items():
+        absent = one.needed
+        if one.table in there:
+            absent = one.needed - set(metadata.tables[one.table].columns.keys())
+        if absent and not one.optional:
             raise Denied(
-                f"the table {name} has no column {', '.join(absent)}; add it, or leave it out of the options"
+                f"the table {one.table} has no column {', '.join(sorted(absent))}; "
+                "add it, or leave it out of the options"
             )
-    return dict(metadata.tables)
+        if not absent:
+            found[name] = one
+    return dict(metadata.tables), found
 
 
 @contextmanager

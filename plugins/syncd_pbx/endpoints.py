@@ -1,211 +1,237 @@
-"""The rows of one endpoint: ps_endpoints, ps_auths, ps_aors, voicemail."""
+"""The accounts of one Asterisk: ps_endpoints, ps_auths, ps_aors, voicemail, followme."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import or_
+from syncd import Account, Blocked, Delivery
 
-from syncd import Account, Blocked, Gone
-
-from .asterisk import callerid
-from .marks import digest, is_off, off, on, unknown_pin, unknown_secret
+from .asterisk import QUEUES, callerid
+from .batches import Names
+from .mailboxes import Mailboxes
+from .marks import digest, is_off, on, unknown_secret
 from .options import AsteriskOptions
+from .phones import Phones
 from .platform import number_of, text_of
-from .rows import Row, Rows
+from .references import Mentions, References, require_unused, split
+from .rows import Rows
+from .twinning import Twinning
 
-_LISTS = ("aors", "auth", "mailboxes")
-"""The columns of ps_endpoints by which endpoints refer to other rows."""
+_SOFT = "-soft"
+"""Behind the number of the desk phone: the auth of the soft phone, by which it is found."""
 
 
 class Endpoints:
-    """The accounts of one Asterisk, within one transaction; a remote id is the id of the endpoint."""
+    """The accounts of one Asterisk, within one transaction; a remote id is the id of the desk phone's endpoint."""
 
     def __init__(self, rows: Rows, options: AsteriskOptions) -> None:
         self.rows = rows
         self.options = options
+        self.phones = Phones(rows)
+        self.references = References(rows, [QUEUES, *options.references])
+        context = options.voicemail
+        lists = {"aors": "", "auth": ""} | ({} if context is None else {"mailboxes": f"@{context}"})
+        self.mentions = Mentions(rows, lists)
+        self.mailboxes = None if context is None else Mailboxes(rows, context, self.mentions)
+        self.twinning = None if options.twinning is None else Twinning(rows, options.twinning)
+
+    def prepare(self, deliveries: Sequence[Delivery]) -> None:
+        """Read for all what will be needed of each."""
+        accounts = [one.account for one in deliveries]
+        desks = _texts(accounts, "extension") | {one.remote_id for one in deliveries if one.remote_id}
+        numbers = sorted(desks | _texts(accounts, "softphone"))
+        self.phones.load(numbers)
+        if self.options.softphone is not None:
+            self.rows.load("ps_auths", [f"{number}{_SOFT}" for number in desks])
+            self.phones.load([soft for number in desks if (soft := self._softphone(number))])
+        if self.mailboxes is not None:
+            there = [row for one in numbers if (row := self.rows.one("ps_endpoints", one))]
+            boxes = {box for row in there if (box := self.mailboxes.of(row))}
+            self.rows.load("voicemail", boxes | _texts(accounts, "mailbox"))
+        if self.twinning is not None:
+            for name in ("followme", "followme_numbers"):
+                self.rows.load(name, numbers)
+        leaving = [one for one in deliveries if one.action == "delete" or "extension" in one.changed]
+        self.references.load(one.remote_id for one in leaving if one.remote_id)
 
     def find(self, account: Account) -> str | None:
         number = number_of(account, self.options.extensions)
-        return None if self.rows.one("ps_endpoints", {"id": number}) is None else number
+        return None if self.rows.one("ps_endpoints", number) is None else number
 
     def add(self, account: Account) -> str:
         number = number_of(account, self.options.extensions)
-        if self.rows.one("ps_endpoints", {"id": number}) is None:
-            self.rows.put("ps_aors", {"id": number}, {}, self.options.aor)
-            first = {"aors": number, "auth": number, **self.options.endpoint}
-            self.rows.put("ps_endpoints", {"id": number}, {}, first)
+        self.phones.make(number, number, self.options.endpoint, self.options.aor)
         return self.change(number, account, frozenset(account.fields), enabled=account.enabled)
 
     def change(
         self, remote_id: str, account: Account, changed: frozenset[str], *, enabled: bool | None
     ) -> str:
-        endpoint = self._endpoint(remote_id)
-        number = number_of(account, self.options.extensions)
+        desk, number = self.phones.endpoint(remote_id), number_of(account, self.options.extensions)
         if "extension" in changed and number != remote_id:
-            self._rename(endpoint, remote_id, number)
-            remote_id, endpoint = number, self._endpoint(number)
-        self._write_mailbox(remote_id, endpoint, account, changed)
-        values = {name: text_of(account, name) for name in self.options.columns if name in changed}
-        if changed & {"name", "extension"}:
-            values["callerid"] = callerid(account, remote_id)
-        if not _split(endpoint["auth"]):
-            values["auth"] = remote_id  # without one, Asterisk asks nobody for a password
-        self.rows.change("ps_endpoints", {"id": remote_id}, endpoint, values)
-        self._secure(remote_id, account, changed)
-        if enabled is not None:
-            self._switch(remote_id, enabled=enabled)
-        return remote_id
+            self._rename(remote_id, number)
+        number = str(desk["id"])
+        was, soft = self._follow_softphone(number, account, changed)
+        own = [number] if soft is None else [number, soft]
+        if self.mailboxes is not None:
+            self.mailboxes.follow(desk, own, account, changed)
+        self._write(number, number, account, changed, "password")
+        if soft is not None:
+            more = changed if soft == was else changed.union(account.fields)
+            self._write(soft, f"{number}{_SOFT}", account, more, "softphone_password")
+            if self.mailboxes is not None:
+                self.rows.change(self.phones.endpoint(soft), {"mailboxes": desk["mailboxes"]})
+        if enabled is not None or soft != was:
+            for one in own if enabled is not None else own[1:]:
+                self.phones.switch(one, enabled=account.enabled if enabled is None else enabled)
+        if self.twinning is not None and ("twinning" in changed or enabled is not None):
+            self.twinning.follow(number, text_of(account, "twinning") if account.enabled else None)
+        return number
 
     def delete(self, remote_id: str) -> None:
-        endpoint = self.rows.one("ps_endpoints", {"id": remote_id})
-        if endpoint is None:
+        desk = self.rows.one("ps_endpoints", remote_id)
+        if desk is None:
             return
-        self._require_free(endpoint, remote_id)
-        if box := self._mailbox(endpoint):
-            self.rows.delete("voicemail", self._box(box))
-        self.rows.delete("ps_endpoints", {"id": remote_id})
-        for name in _split(endpoint["auth"]):
-            self.rows.delete("ps_auths", {"id": name})
-        for name in _split(endpoint["aors"]):
-            self.rows.delete("ps_aors", {"id": on(name)})
+        own = self._own(remote_id)
+        box = None if self.mailboxes is None else self.mailboxes.of(desk)
+        self._require_unused(own, [] if box is None else [box])
+        if box is not None:
+            self.rows.delete(self.rows.one("voicemail", box))
+        for one in own:
+            self.phones.remove(one)
+        if self.twinning is not None:
+            self.twinning.remove(remote_id)
+
+    def gives(self, delivery: Delivery) -> Names:
+        """Return the numbers that a delivery makes free."""
+        desk = self.rows.one("ps_endpoints", delivery.remote_id or "")
+        if desk is None:
+            return set()
+        soft = self._softphone(desk["id"]) if self.options.softphone is not None else None
+        box = self.mailboxes.of(desk) if self.mailboxes is not None else None
+        return _names(delivery.changed, desk["id"], soft, box)
+
+    def takes(self, delivery: Delivery) -> Names:
+        """Return the numbers that a delivery needs."""
+        names = ("extension", "softphone", "mailbox")
+        return _names(delivery.changed, *(text_of(delivery.account, name) for name in names))
+
+    def park(self, delivery: Delivery, name: str) -> str:
+        """Call what has to make room by ``name``, which nobody else has, until the end of the transaction."""
+        number = str(delivery.remote_id)
+        desk, soft = self.phones.endpoint(number), None
+        if self.options.softphone is not None:
+            soft = self._softphone(number)
+        if self.mailboxes is not None and "mailbox" in delivery.changed and (box := self.mailboxes.of(desk)):
+            self.mailboxes.move(box, name, self._own(number))
+            for one in self._own(number):
+                self.mailboxes.name(self.phones.endpoint(one), box, name)
+        if soft is not None and "softphone" in delivery.changed:
+            self._require_unused([soft], [], self._own(number))
+            self.phones.rename(soft, f"{name}s", (f"{number}{_SOFT}",) * 2)
+        if "extension" not in delivery.changed:
+            return number
+        self._rename(number, name)
+        return name
 
     def listed(self) -> Iterator[tuple[str, str]]:
         logins = {row["id"]: row["username"] or "" for row in self.rows.every("ps_auths")}
         emails: dict[str, str] = {}
-        if self.options.voicemail is not None:
-            context = self.rows.tables["voicemail"].columns["context"]
-            boxes = self.rows.every("voicemail", context == self.options.voicemail)
-            emails = {row["mailbox"]: row["email"] or "" for row in boxes}
+        if self.mailboxes is not None:
+            emails = {row["mailbox"]: row["email"] or "" for row in self.rows.every("voicemail")}
+        mobiles = {} if self.twinning is None else self.twinning.all()
         for row in self.rows.every("ps_endpoints"):
-            number = row["id"]
-            if not re.fullmatch(self.options.extensions, number):
+            number, auths = row["id"], split(row["auth"])
+            if not re.fullmatch(self.options.extensions, number) or any(one.endswith(_SOFT) for one in auths):
                 continue
-            box = self._mailbox(row) or ""
+            soft = on(logins.get(f"{number}{_SOFT}", "")) if self.options.softphone is not None else ""
+            box = (self.mailboxes.first(row["mailboxes"]) if self.mailboxes is not None else None) or ""
             more = [str(row[name] or "") for name in sorted(self.options.columns)]
-            enabled = not any(is_off(logins.get(name, "")) for name in _split(row["auth"]))
-            yield number, digest(number, row["callerid"] or "", box, emails.get(box, ""), more, enabled)
+            enabled = not any(is_off(logins.get(name, "")) for name in auths)
+            mobile = mobiles.get(number, "")
+            yield (
+                number,
+                digest(number, row["callerid"] or "", soft, box, emails.get(box, ""), mobile, more, enabled),
+            )
 
-    def _endpoint(self, remote_id: str) -> Row:
-        endpoint = self.rows.one("ps_endpoints", {"id": remote_id})
-        if endpoint is None:
-            raise Gone(f"there is no endpoint {remote_id} any more")
-        return endpoint
+    def _follow_softphone(
+        self, number: str, account: Account, changed: frozenset[str]
+    ) -> tuple[str | None, str | None]:
+        """Make the endpoint of the soft phone follow the account; return the one that was, and the one that is."""
+        first = self.options.softphone
+        if first is None:
+            return None, None
+        was, soft = self._softphone(number), text_of(account, "softphone")
+        if "softphone" not in changed or was == soft:
+            return was, was
+        auth = f"{number}{_SOFT}"
+        if was is not None:
+            self._require_unused([was], [], self._own(number))
+        if soft is not None and self.rows.one("ps_endpoints", soft) is not None:
+            there = f"ps_endpoints {soft}"
+            raise Blocked(f"{soft} cannot be the soft phone of {number}: {there} is there already", [there])
+        if soft is None:
+            self.phones.remove(str(was))
+        elif was is None:
+            self.phones.make(soft, auth, {**self.options.endpoint, **first}, self.options.aor)
+        else:
+            self.phones.rename(was, soft, (auth, auth))
+        return was, soft
 
-    def _secure(self, number: str, account: Account, changed: frozenset[str]) -> None:
-        """Write the password; see that there always is one."""
-        password = text_of(account, "password") if "password" in changed else None
-        if "password" in changed and password is None:
-            password = unknown_secret()
-        for name in _split(self._endpoint(number)["auth"]):
-            values = {} if password is None else {"password": password, "auth_type": "userpass"}
-            first = {"auth_type": "userpass", "username": number, "password": unknown_secret()}
-            self.rows.put("ps_auths", {"id": name}, values, first)
-            if "extension" in changed and (login := self.rows.one("ps_auths", {"id": name})):
-                # Whoever could not be disabled one day is not taken on.
-                self.rows.require_room("ps_auths", {"username": off(login["username"] or number)})
+    def _write(
+        self, number: str, auth: str, account: Account, changed: frozenset[str], password: str
+    ) -> None:
+        """Write what one telephone has of the account."""
+        defaults = self.options.endpoint
+        values = {
+            name: text_of(account, name) or defaults.get(name)
+            for name in self.options.columns
+            if name in changed
+        }
+        if changed & {"name", "extension"}:
+            values["callerid"] = callerid(account, number_of(account, self.options.extensions))
+        self.rows.change(self.phones.endpoint(number), values)
+        secret = None
+        if password in changed:
+            secret = text_of(account, password) or unknown_secret()
+        self.phones.secure(number, auth, secret, named=bool(changed & {"extension", "softphone"}))
 
-    def _switch(self, number: str, *, enabled: bool) -> None:
-        """Let nobody log in, and nobody be called; or undo that."""
-        turn = on if enabled else off
-        endpoint = self._endpoint(number)
-        if not enabled or any(map(is_off, _split(endpoint["aors"]))):
-            aors = ",".join(turn(name) for name in _split(endpoint["aors"]))
-            self.rows.change("ps_endpoints", {"id": number}, endpoint, {"aors": aors})
-        for name in _split(endpoint["auth"]):
-            if login := self.rows.one("ps_auths", {"id": name}):
-                values = {"username": turn(login["username"] or number)}
-                self.rows.change("ps_auths", {"id": name}, login, values)
+    def _rename(self, old: str, new: str) -> None:
+        """Give the desk phone another number, and all that is named after it."""
+        own = self._own(old)
+        box = None if self.mailboxes is None else self.mailboxes.of(self.phones.endpoint(old))
+        self._require_unused([old], [] if box is None else [box], own)
+        self.phones.rename(old, new, (old, new))
+        if len(own) > 1 and (login := self.rows.one("ps_auths", f"{old}{_SOFT}")) is not None:
+            self.rows.change(login, {"id": f"{new}{_SOFT}"})
+            self.rows.change(self.phones.endpoint(own[1]), {"auth": f"{new}{_SOFT}"})
+        if self.twinning is not None:
+            self.twinning.rename(old, new)
 
-    def _rename(self, endpoint: Row, old: str, new: str) -> None:
-        """Give an endpoint and what is named after it another number."""
-        self._require_free(endpoint, old)
-        for table in ("ps_aors", "ps_auths", "ps_endpoints"):
-            if self.rows.one(table, {"id": new}) is not None:
-                raise Blocked(
-                    f"{old} cannot become {new}: {table} has a row {new} already", [f"{table} {new}"]
-                )
-        for name in _split(endpoint["auth"]):
-            if login := self.rows.one("ps_auths", {"id": name}):
-                values = {"id": new if name == old else name}
-                if on(login["username"] or "") == old:
-                    values["username"] = off(new) if is_off(login["username"]) else new
-                self.rows.change("ps_auths", {"id": name}, login, values)
-        if (aor := self.rows.one("ps_aors", {"id": old})) is not None:
-            self.rows.change("ps_aors", {"id": old}, aor, {"id": new})
-        values = {"id": new, "auth": ",".join(_renamed(_split(endpoint["auth"]), old, new))}
-        values["aors"] = ",".join(_renamed(_split(endpoint["aors"]), old, new))
-        self.rows.change("ps_endpoints", {"id": old}, endpoint, values)
+    def _softphone(self, number: str) -> str | None:
+        """Return the number of the soft phone that belongs to a desk phone."""
+        login = self.rows.one("ps_auths", f"{number}{_SOFT}")
+        return None if login is None else on(login["username"] or "")
 
-    def _write_mailbox(self, number: str, endpoint: Row, account: Account, changed: frozenset[str]) -> None:
-        """Make the mailbox follow the account; one that it loses is deleted."""
-        if self.options.voicemail is None or not changed & {"mailbox", "pin", "email", "name"}:
-            return
-        was, box = self._mailbox(endpoint), text_of(account, "mailbox")
-        if was and was != box:
-            self._require_unshared(number, {self._address(was)})
-            self._move_mailbox(was, box)
-        if box:
-            values = {"fullname": text_of(account, "name"), "email": text_of(account, "email")}
-            pin = text_of(account, "pin")
-            if "pin" in changed:
-                values["password"] = pin or unknown_pin()
-            self.rows.put("voicemail", self._box(box), values, {"password": unknown_pin()})
-        others = [name for name in _split(endpoint["mailboxes"]) if was is None or name != self._address(was)]
-        mine = [self._address(box)] if box else []
-        self.rows.change("ps_endpoints", {"id": number}, endpoint, {"mailboxes": ",".join(mine + others)})
+    def _own(self, number: str) -> list[str]:
+        """Return the endpoints of an account: its desk phone and its soft phone."""
+        soft = self._softphone(number) if self.options.softphone is not None else None
+        return [number] if soft is None else [number, soft]
 
-    def _move_mailbox(self, was: str, box: str | None) -> None:
-        row = self.rows.one("voicemail", self._box(was))
-        if box is None or self.rows.one("voicemail", self._box(box)) is not None:
-            self.rows.delete("voicemail", self._box(was))
-        elif row is not None:
-            self.rows.change("voicemail", self._box(was), row, {"mailbox": box})
-
-    def _mailbox(self, endpoint: Row) -> str | None:
-        """Return the first mailbox of an endpoint that is in the configured context."""
-        if self.options.voicemail is None:
-            return None
-        end = f"@{self.options.voicemail}"
-        boxes = [name.removesuffix(end) for name in _split(endpoint["mailboxes"]) if name.endswith(end)]
-        return boxes[0] if boxes else None
-
-    def _box(self, box: str) -> dict[str, str]:
-        return {"context": str(self.options.voicemail), "mailbox": box}
-
-    def _address(self, box: str) -> str:
-        return f"{box}@{self.options.voicemail}"
-
-    def _require_free(self, endpoint: Row, number: str) -> None:
-        """Raise Blocked where a queue calls this endpoint, or another endpoint uses what belongs to it."""
-        if self.rows.has("queue_members", "queue_name", "interface"):
-            interface = self.rows.tables["queue_members"].columns["interface"]
-            rows = self.rows.every("queue_members", interface == f"PJSIP/{number}")
-            if queues := sorted(f"queue {row['queue_name']}" for row in rows):
-                raise Blocked(f"{number} is still a member of {', '.join(queues)}; take it out", queues)
-        box = self._mailbox(endpoint)
-        names = {on(name) for column in ("aors", "auth") for name in _split(endpoint[column])}
-        self._require_unshared(number, names | ({self._address(box)} if box else set()))
-
-    def _require_unshared(self, number: str, names: Iterable[str]) -> None:
-        table = self.rows.tables["ps_endpoints"]
-        lists = [table.columns[name] for name in _LISTS if name in table.columns]
-        wanted = set(names)
-        mentions = or_(*(one.contains(name, autoescape=True) for one in lists for name in sorted(wanted)))
-        references = sorted(
-            f"endpoint {row['id']}"
-            for row in self.rows.every("ps_endpoints", mentions, table.columns["id"] != number)
-            if wanted & {on(name) for one in lists for name in _split(row[one.name])}
-        )
-        if references:
-            raise Blocked(f"{number} is still used by {', '.join(references)}; change that first", references)
+    def _require_unused(self, numbers: list[str], boxes: list[str], own: Iterable[str] | None = None) -> None:
+        """Raise Blocked with all that refers to these numbers, or to what belongs to them."""
+        names = set().union(*(self.phones.names(number) for number in numbers))
+        if self.mailboxes is not None:
+            names |= {self.mailboxes.address(box) for box in [*numbers, *boxes]}
+        found = [one for number in numbers for one in self.references.of(number)]
+        found += self.mentions.of(names, own or numbers)
+        require_unused(numbers[0], list(dict.fromkeys(found)))
 
 
-def _split(names: str | None) -> list[str]:
-    """Return the names of a list, as Asterisk separates them."""
-    return [name.strip() for name in (names or "").split(",") if name.strip()]
+def _texts(accounts: Iterable[Account], name: str) -> set[str]:
+    return {text for account in accounts if (text := text_of(account, name))}
 
 
-def _renamed(names: Iterable[str], old: str, new: str) -> list[str]:
-    return [(off(new) if is_off(name) else new) if on(name) == old else name for name in names]
+def _names(changed: frozenset[str], desk: str | None, soft: str | None, box: str | None) -> Names:
+    kinds = (("extension", "endpoint", desk), ("softphone", "endpoint", soft), ("mailbox", "mailbox", box))
+    return {f"{kind} {name}" for field, kind, name in kinds if field in changed and name}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from syncd import Account, Context, Field
 
+from .batches import Node
 from .marks import digest
 from .options import KamailioOptions, fields_of
-from .platform import ACCEPTABLE, Node, NodePlatform, number_of, text_of
+from .platform import ACCEPTABLE, NodePlatform, number_of, text_of
 
 if TYPE_CHECKING:
-    from .rows import Rows
+    from .rows import Lookup, Rows
 
 
 class KamailioPlatform(NodePlatform):
@@ -35,8 +36,18 @@ class KamailioPlatform(NodePlatform):
             **fields_of(options.columns, "subscriber"),
         }
 
-    def needed(self) -> Mapping[str, Collection[str]]:
-        return {"subscriber": {"id", "username", "domain", "ha1", "ha1b", *self.options.columns}}
+    def lookups(self) -> Mapping[str, Lookup]:
+        from .references import lookups_of
+        from .rows import Lookup
+
+        within = {"domain": self.options.domain}
+        return {
+            "subscriber": Lookup(
+                "subscriber", "username", {"id", "ha1", "ha1b", *self.options.columns}, within
+            ),
+            "disabled": Lookup("subscriber", "username", within=within),
+            **lookups_of(self.options.references),
+        }
 
     def node(self, rows: Rows) -> Node:
         from .subscribers import Subscribers

@@ -52,6 +52,27 @@ class Column(Strict):
     )
 
 
+class Reference(Strict):
+    """Rows of a table that refer to a number."""
+
+    table: str = Field(description="the table")
+    column: str = Field(description="its column that holds what refers to the number")
+    value: str = Field(
+        default="{extension}", description="what stands there; {extension} stands for the number"
+    )
+    what: str = Field(description="what such a row is called in messages, such as dynamic status")
+    label: str | None = Field(
+        default=None, description="the column that names such a row in messages; left out: its primary key"
+    )
+
+    @field_validator("value")
+    @classmethod
+    def _names_the_number(cls, text: str) -> str:
+        if "{extension}" not in text or re.search("[{}]", text.replace("{extension}", "")):
+            raise ValueError('must hold {extension} and no other braces, as in "PJSIP/{extension}"')
+        return text
+
+
 def _columns(value: object) -> object:
     if isinstance(value, Mapping):
         return {name: {"attribute": one} if isinstance(one, str) else one for name, one in value.items()}
@@ -91,6 +112,9 @@ class DatabaseOptions(Strict):
     extensions: Pattern = Field(
         default="[0-9]{1,19}",
         description="a regular expression: which numbers may be accounts'; nothing else is listed or written",
+    )
+    references: tuple[Reference, ...] = Field(
+        default=(), description="rows that keep a number from being removed, or given to somebody else"
     )
 
     @field_validator("url")
@@ -152,19 +176,24 @@ class AsteriskOptions(DatabaseOptions):
     voicemail: str | None = Field(
         default=None, description="the voicemail context of the mailboxes; left out: none are written"
     )
+    softphone: dict[str, str] | None = Field(
+        default=None,
+        description="columns of ps_endpoints in which the endpoint of a soft phone differs; left out: none are made",
+    )
+    twinning: dict[str, str | int] | None = Field(
+        default=None,
+        description="columns of followme that a new row gets, {} for none; left out: no twinning is written",
+    )
 
-    @field_validator("columns", "endpoint")
+    @field_validator("columns", "endpoint", "softphone")
     @classmethod
-    def _ours(cls, columns: dict[str, Column]) -> dict[str, Column]:
-        return _apart(columns, {"id", "aors", "auth", "callerid", "mailboxes", *_OWN})
+    def _ours(cls, columns: dict[str, T] | None) -> dict[str, T] | None:
+        return columns and _apart(columns, {"id", "aors", "auth", "callerid", "mailboxes", *_OWN})
 
-    @model_validator(mode="after")
-    def _once(self) -> AsteriskOptions:
-        if both := sorted(self.columns.keys() & self.endpoint.keys()):
-            raise ValueError(f"{', '.join(both)} stands in columns and in endpoint; write it once")
-        if "id" in self.aor:
-            raise ValueError("aor.id: the platform writes that by itself; leave it out")
-        return self
+    @field_validator("aor", "twinning")
+    @classmethod
+    def _not_ours(cls, columns: dict[str, str | int] | None) -> dict[str, str | int] | None:
+        return columns and _apart(columns, {"id", "name"})
 
 
 class KamailioOptions(DatabaseOptions):
@@ -194,7 +223,12 @@ def _apart(columns: dict[str, T], taken: AbstractSet[str]) -> dict[str, T]:
     return columns
 
 
-_OWN = frozenset({"extension", "name", "password", "mailbox", "pin", "email"})
+_OWN = frozenset(
+    {
+        *("extension", "name", "password", "mailbox", "pin", "email"),
+        *("softphone", "softphone_password", "twinning"),
+    }
+)
 
 
 def fields_of(columns: Mapping[str, Column], table: str) -> dict[str, syncd.Field]:

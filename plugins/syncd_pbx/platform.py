@@ -3,44 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from syncd import Account, ConnectorError, Delivery, Denied, Gone, Outcome, Platform, Unavailable
+from syncd import Account, Delivery, Denied, Outcome, Platform
 
+from .batches import Node, outcomes_of
 from .options import DatabaseOptions
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine, Table
+    from sqlalchemy import Connection, Engine, Table
 
-    from .rows import Rows
+    from .rows import Lookup, Rows
 
 T = TypeVar("T")
 ACCEPTABLE = r"[^\x00-\x1f\x7f]{8,}"
 """A password: a short one is found within hours by those who try all extensions from the Internet."""
-_ENABLED = {"update": None, "disable": False, "enable": True}
-
-
-class Node(Protocol):
-    """One kind of node: what its rows mean, within one transaction."""
-
-    def find(self, account: Account) -> str | None:
-        """Return the remote id of the account."""
-
-    def add(self, account: Account) -> str:
-        """Make the account, or take over what has its number."""
-
-    def change(
-        self, remote_id: str, account: Account, changed: frozenset[str], *, enabled: bool | None
-    ) -> str:
-        """Write the changed fields; return the remote id, which a new number may change. Raises Gone."""
-
-    def delete(self, remote_id: str) -> None:
-        """Delete all that belongs to it. Raises Blocked where something else refers to it."""
-
-    def listed(self) -> Iterator[tuple[str, str]]:
-        """Yield the remote ids and fingerprints of all accounts."""
 
 
 class NodePlatform(Platform):
@@ -49,19 +28,17 @@ class NodePlatform(Platform):
     Options: ClassVar[type[DatabaseOptions]]
     options: DatabaseOptions
     kinds = frozenset({"user"})
+    batch = 1000
     users: ClassVar[str]
     """The table that has one row for each account."""
 
     _engine: Engine | None = None
     _tables: Mapping[str, Table]
+    _lookups: Mapping[str, Lookup]
 
-    def needed(self) -> Mapping[str, Collection[str]]:
-        """Return the columns that must be there, by table."""
+    def lookups(self) -> Mapping[str, Lookup]:
+        """Return how the rows are found that the node works on."""
         raise NotImplementedError
-
-    def optional(self) -> Collection[str]:
-        """Return the tables that are looked at where they exist."""
-        return ()
 
     def node(self, rows: Rows) -> Node:
         """Return what works on these rows."""
@@ -82,70 +59,71 @@ class NodePlatform(Platform):
         """Yield what the database is and how many accounts it has; see that the tables are as needed."""
         from .database import place
 
-        count = len(self._do(lambda rows: list(self.node(rows).listed())))
+        count = len(self._do(lambda node: list(node.listed())))
         yield f"{place(self.options)}: {count} accounts"
-        for name in sorted(self.needed()):
+        for name in sorted(self._tables):
             engine = self._tables[name].kwargs.get("mysql_engine")
             if engine in {"MyISAM", "Aria"}:
                 yield f"the table {name} is kept by {engine}, which has no transactions: ALTER TABLE {name} ENGINE=InnoDB"
 
     def add(self, account: Account) -> str:
-        return self._do(lambda rows: self.node(rows).add(account))
+        return str(self._alone("add", None, account))
 
     def update(self, remote_id: str, account: Account, changed: frozenset[str]) -> None:
-        self._do(lambda rows: self.node(rows).change(remote_id, account, changed, enabled=None))
+        self._alone("update", remote_id, account, changed)
 
     def disable(self, remote_id: str, account: Account) -> None:
-        self._do(lambda rows: self.node(rows).change(remote_id, account, frozenset(), enabled=False))
+        self._alone("disable", remote_id, account)
 
     def enable(self, remote_id: str, account: Account) -> None:
-        self._do(lambda rows: self.node(rows).change(remote_id, account, frozenset(), enabled=True))
+        self._alone("enable", remote_id, account)
 
     def delete(self, remote_id: str) -> None:
-        self._do(lambda rows: self.node(rows).delete(remote_id))
+        self._alone("delete", remote_id, Account(remote_id, "user", enabled=False, fields={}))
 
     def find(self, account: Account) -> str | None:
-        return self._do(lambda rows: self.node(rows).find(account))
+        return self._do(lambda node: node.find(account))
 
     def list(self) -> Iterator[tuple[str, str]]:
         """Yield every account whose number is one of ``extensions``."""
-        yield from self._do(lambda rows: list(self.node(rows).listed()))
+        yield from self._do(lambda node: list(node.listed()))
 
     def deliver(self, deliveries: Iterable[Delivery]) -> Iterator[Outcome]:
         """Do the deliveries in one transaction; one that fails leaves nothing, and harms no other."""
-        batch = list(deliveries)
-        yield from self._do(lambda rows: [self._outcome(rows, delivery) for delivery in batch])
-
-    def _outcome(self, rows: Rows, delivery: Delivery) -> Outcome:
-        from .database import place, translated
-
-        try:
-            with translated(place(self.options)), rows.connection.begin_nested():
-                return Outcome(delivery.id, self._delivered(self.node(rows), delivery))
-        except Unavailable:
-            raise  # the transaction is lost, and all that was in it
-        except ConnectorError as error:
-            return Outcome(delivery.id, delivery.remote_id, error)
-
-    def _delivered(self, node: Node, delivery: Delivery) -> str | None:
-        if delivery.action == "add":
-            return node.add(delivery.account)
-        if delivery.remote_id is None:
-            raise Gone(f"account {delivery.account.key} has no remote id")
-        if delivery.action == "delete":
-            node.delete(delivery.remote_id)
-            return delivery.remote_id
-        enabled = _ENABLED[delivery.action]
-        return node.change(delivery.remote_id, delivery.account, delivery.changed, enabled=enabled)
-
-    def _do(self, work: Callable[[Rows], T]) -> T:
-        from .rows import Rows
-
+        batch = [*deliveries]
         with self._connected() as connection:
-            return work(Rows(connection, self._tables))
+            outcomes = outcomes_of(lambda: self._saved(connection), batch)
+        yield from outcomes
+
+    def _alone(
+        self, action: str, remote_id: str | None, account: Account, changed: frozenset[str] = frozenset()
+    ) -> str | None:
+        (outcome,) = self.deliver([Delivery(1, action, 1, remote_id, account, changed)])
+        if isinstance(outcome.error, BaseException):
+            raise outcome.error
+        return outcome.remote_id
 
     @contextmanager
-    def _connected(self) -> Iterator[Any]:
+    def _saved(self, connection: Connection) -> Iterator[Node]:
+        """Yield a node within a savepoint; what it has changed is written at the end."""
+        from .database import place, translated
+
+        with translated(place(self.options)), connection.begin_nested():
+            node = self._node(connection)
+            yield node
+            node.rows.flush()
+
+    def _node(self, connection: Connection) -> Node:
+        from .rows import Rows
+
+        return self.node(Rows(connection, self._tables, self._lookups))
+
+    def _do(self, work: Callable[[Node], T]) -> T:
+        with self._connected() as connection:
+            return work(self._node(connection))
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
         """Yield a connection within a transaction; the shape of the tables is learned with the first."""
         from .database import engine_of, place, tables_of, translated
 
@@ -154,7 +132,7 @@ class NodePlatform(Platform):
             try:
                 with engine.begin() as connection:
                     if self._engine is None:
-                        self._tables = tables_of(connection, self.needed(), self.optional())
+                        self._tables, self._lookups = tables_of(connection, self.lookups())
                         self._engine = engine
                     yield connection
             finally:
@@ -165,11 +143,11 @@ class NodePlatform(Platform):
         reference = self.options.password
         return None if reference is None else self.context.secret(reference.get_secret_value())
 
-    def _expect_accounts(self, rows: Rows) -> None:
+    def _expect_accounts(self, node: Node) -> None:
         """Raise Denied where all that was delivered is lost: a new and empty database is not filled unasked."""
         from .database import place
 
-        if self.context.confirmed and next(rows.every(self.users), None) is None:
+        if self.context.confirmed and next(node.rows.every(self.users), None) is None:
             raise Denied(
                 f"{place(self.options)}: {self.users} is empty, but {self.context.confirmed} accounts were delivered "
                 "to it; see whether url is right, and restore the database"

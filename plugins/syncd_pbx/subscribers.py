@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from syncd import Account, Blocked, Gone, Rejected
+from syncd import Account, Blocked, Delivery, Gone, Rejected
 
+from .batches import Names
 from .marks import digest, is_off, off, on, unknown_secret
 from .options import KamailioOptions
 from .platform import number_of, text_of
-from .rows import Row, Rows
+from .references import References, require_unused
+from .rows import Row, Rows, Values
 
 
 class Subscribers:
@@ -23,17 +25,29 @@ class Subscribers:
     def __init__(self, rows: Rows, options: KamailioOptions) -> None:
         self.rows = rows
         self.options = options
+        self.references = References(rows, options.references)
+        self._off: dict[str, str] | None = None
+
+    def prepare(self, deliveries: Sequence[Delivery]) -> None:
+        """Read for all what will be needed of each."""
+        numbers = {text_of(one.account, "extension") for one in deliveries}
+        numbers |= {one.remote_id for one in deliveries}
+        self._load([number for number in numbers if number])
+        leaving = [one for one in deliveries if one.action == "delete" or "extension" in one.changed]
+        self.references.load(one.remote_id for one in leaving if one.remote_id)
 
     def find(self, account: Account) -> str | None:
         number = number_of(account, self.options.extensions)
         return None if self._of(number) is None else number
 
     def add(self, account: Account) -> str:
-        number = number_of(account, self.options.extensions)
-        if self._of(number) is None:
-            key = {"username": number, "domain": self.options.domain}
-            self.rows.put("subscriber", key, self._hashes(number, unknown_secret()), {})
-        return self.change(number, account, frozenset(account.fields), enabled=account.enabled)
+        number, changed = number_of(account, self.options.extensions), frozenset(account.fields)
+        if self._of(number) is not None:
+            return self.change(number, account, changed, enabled=account.enabled)
+        values = self._values(account, changed | {"password"}, number)
+        row = self.rows.insert("subscriber", {**values, "username": number})
+        self._name(row, number if account.enabled else off(number))
+        return number
 
     def change(
         self, remote_id: str, account: Account, changed: frozenset[str], *, enabled: bool | None
@@ -42,43 +56,83 @@ class Subscribers:
         if row is None:
             raise Gone(f"there is no subscriber {remote_id} in {self.options.domain} any more")
         number = number_of(account, self.options.extensions)
-        values: Row = {name: text_of(account, name) for name in self.options.columns if name in changed}
         login = row["username"]
         if "extension" in changed and number != on(login):
             self._require_possible(account, on(login), number)
             login, changed = off(number) if is_off(login) else number, changed | {"password"}
-        if "extension" in changed:
-            # Whoever could not be disabled one day is not taken on.
-            self.rows.require_room("subscriber", {"username": off(number)})
-        if "password" in changed:
-            values |= self._hashes(on(login), text_of(account, "password") or unknown_secret())
+        self.rows.change(row, self._values(account, changed, on(login)))
         if enabled is not None:
             login = on(login) if enabled else off(login)
-        self.rows.change("subscriber", {"id": row["id"]}, row, {**values, "username": login})
+        self._name(row, login)
         return on(login)
 
     def delete(self, remote_id: str) -> None:
-        row = self._of(remote_id)
-        if row is not None:
-            self.rows.delete("subscriber", {"id": row["id"]})
+        require_unused(remote_id, self.references.of(remote_id) if self._of(remote_id) else [])
+        self.rows.delete(self._of(remote_id))
+
+    def gives(self, delivery: Delivery) -> Names:
+        """Return the numbers that a delivery makes free."""
+        return {str(delivery.remote_id)} if "extension" in delivery.changed else set()
+
+    def takes(self, delivery: Delivery) -> Names:
+        """Return the numbers that a delivery needs."""
+        return {str(text_of(delivery.account, "extension"))} if "extension" in delivery.changed else set()
+
+    def park(self, delivery: Delivery, name: str) -> str:
+        """Call the subscriber by ``name``, which nobody else has, until the end of the transaction."""
+        row, number = self._of(str(delivery.remote_id)), str(delivery.remote_id)
+        if row is None:
+            raise Gone(f"there is no subscriber {number} in {self.options.domain} any more")
+        require_unused(number, self.references.of(number))
+        self._name(row, off(name) if is_off(row["username"]) else name)
+        return name
 
     def listed(self) -> Iterator[tuple[str, str]]:
-        domain = self.rows.tables["subscriber"].columns["domain"]
-        for row in self.rows.every("subscriber", domain == self.options.domain):
+        for row in self.rows.every("subscriber"):
             number = on(row["username"])
             if re.fullmatch(self.options.extensions, number):
                 more = [str(row[name] or "") for name in sorted(self.options.columns)]
                 yield number, digest(number, more, not is_off(row["username"]))
 
+    def _values(self, account: Account, changed: frozenset[str], number: str) -> Values:
+        """Return what is to be written of the changed fields."""
+        values: Values = {name: text_of(account, name) for name in self.options.columns if name in changed}
+        if "extension" in changed:
+            # Whoever could not be disabled one day is not taken on.
+            self.rows.require_room("subscriber", {"username": off(number)})
+        if "password" in changed:
+            values |= self._hashes(number, text_of(account, "password") or unknown_secret())
+        return values
+
+    def _name(self, row: Row, login: str) -> None:
+        self.rows.change(row, {"username": login})
+        if is_off(login):
+            self._disabled()[on(login)] = login
+
     def _of(self, number: str) -> Row | None:
         """Return the row of a number, in use or not."""
-        row = self.rows.one("subscriber", {"username": number, "domain": self.options.domain})
-        if row is not None:
-            return row
-        columns = self.rows.tables["subscriber"].columns
-        behind = columns["username"].endswith(f":{number}", autoescape=True)
-        rows = self.rows.every("subscriber", behind, columns["domain"] == self.options.domain)
-        return next((row for row in rows if on(row["username"]) == number), None)
+        row = self.rows.one("subscriber", number)
+        if row is None and (login := self._disabled().get(number)) is not None:
+            row = self.rows.one("subscriber", login)
+        return row
+
+    def _load(self, numbers: Iterable[str]) -> None:
+        """Read the rows of many numbers."""
+        self.rows.load("subscriber", numbers)
+        absent = [number for number in numbers if self.rows.one("subscriber", number) is None]
+        self.rows.load("subscriber", [login for one in absent if (login := self._disabled().get(one))])
+
+    def _disabled(self) -> dict[str, str]:
+        """Return the names of all who are disabled, by number.
+
+        All begin with ``off:``. The condition is wider, so that an index serves it in whatever order a server
+        sorts signs: letters come in that of the alphabet everywhere.
+        """
+        if self._off is None:
+            column = self.rows.tables["subscriber"].columns["username"]
+            rows = self.rows.every("disabled", column >= "off", column < "og")
+            self._off = {on(row["username"]): row["username"] for row in rows if is_off(row["username"])}
+        return self._off
 
     def _hashes(self, number: str, password: str) -> dict[str, str]:
         """Return what the password is checked by (RFC 2617, 3.2.2.2); ha1b is for who logs in with the domain."""
@@ -86,6 +140,7 @@ class Subscribers:
         return {"ha1": _md5(number, realm, password), "ha1b": _md5(f"{number}@{domain}", realm, password)}
 
     def _require_possible(self, account: Account, old: str, new: str) -> None:
+        require_unused(old, self.references.of(old))
         if self._of(new) is not None:
             there = f"subscriber {new} of {self.options.domain}"
             raise Blocked(f"{old} cannot become {new}: there is a {there} already", [there])

@@ -358,8 +358,13 @@ def test_check_says_what_is_there(platform, database):
         ({"url": "sqlite:////a", "password": "file:/x"}, "has no password"),
         ({"url": "sqlite:////a", "columns": {"auth": "login"}}, "auth: the platform writes that by itself"),
         (
-            {"url": "sqlite:////a", "columns": {"context": "role"}, "endpoint": {"context": "x"}},
-            "context stands in columns and in endpoint",
+            {"url": "sqlite:////a", "softphone": {"auth": "x"}},
+            "auth: the platform writes that by itself",
+        ),
+        ({"url": "sqlite:////a", "twinning": {"name": "x"}}, "name: the platform writes that by itself"),
+        (
+            {"url": "sqlite:////a", "references": [{"table": "a", "column": "b", "what": "c", "value": "x"}]},
+            "must hold {extension} and no other braces",
         ),
         ({"url": "sqlite:////a", "extensions": "[0-9"}, "is no regular expression"),
     ],

@@ -1,0 +1,68 @@
+"""The mailboxes of one voicemail context, as endpoints have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from syncd import Account
+
+from .marks import unknown_pin
+from .platform import text_of
+from .references import Mentions, require_unused, split
+from .rows import Row, Rows
+
+
+class Mailboxes:
+    """The mailboxes of ``context``."""
+
+    def __init__(self, rows: Rows, context: str, mentions: Mentions) -> None:
+        self.rows = rows
+        self.context = context
+        self.mentions = mentions
+
+    def address(self, box: str) -> str:
+        """Return a mailbox as endpoints name it."""
+        return f"{box}@{self.context}"
+
+    def of(self, endpoint: Row) -> str | None:
+        """Return the first mailbox of an endpoint that is in the context."""
+        return self.first(endpoint["mailboxes"])
+
+    def first(self, names: str | None) -> str | None:
+        """Return the first mailbox of a list that is in the context."""
+        end = self.address("")
+        return next((name.removesuffix(end) for name in split(names) if name.endswith(end)), None)
+
+    def follow(self, endpoint: Row, own: Iterable[str], account: Account, changed: frozenset[str]) -> None:
+        """Make the mailbox follow the account; one that it loses is deleted. ``own``: the account's endpoints."""
+        if not changed & {"mailbox", "pin", "email", "name"}:
+            return
+        was, box = self.of(endpoint), text_of(account, "mailbox")
+        if was and was != box:
+            self.move(was, box, own)
+        if box:
+            values = {"fullname": text_of(account, "name"), "email": text_of(account, "email")}
+            if "pin" in changed:
+                values["password"] = text_of(account, "pin") or unknown_pin()
+            self.rows.put("voicemail", box, values, {"password": unknown_pin()})
+        self.name(endpoint, was, box)
+
+    def move(self, was: str, box: str | None, own: Iterable[str]) -> None:
+        """Give a mailbox another number, or delete it. Raises Blocked where others use either."""
+        own = list(own)
+        require_unused(f"mailbox {was}", self.mentions.of({self.address(was)}, own))
+        row, there = self.rows.one("voicemail", was), box and self.rows.one("voicemail", box)
+        if box is None or there:
+            if box is not None:
+                require_unused(f"mailbox {box}", self.mentions.of({self.address(box)}, own))
+            self.rows.delete(row)
+        elif row is not None:
+            self.rows.change(row, {"mailbox": box})
+
+    def name(self, endpoint: Row, was: str | None, box: str | None) -> None:
+        """Name the mailbox in the endpoint, instead of the one that it had."""
+        gone = None if was is None else self.address(was)
+        others = [name for name in split(endpoint["mailboxes"]) if name != gone]
+        mine = [self.address(box)] if box else []
+        self.mentions.note(endpoint["id"], mine)
+        self.rows.change(endpoint, {"mailboxes": ",".join(dict.fromkeys(mine + others))})
