@@ -149,7 +149,10 @@ class Platform(Connector):
     """The kinds of account that it takes."""
 
     batch: ClassVar[int] = 100
-    """How many deliveries ``deliver`` is given at once, at most."""
+    """How many deliveries ``deliver`` is given at once, at most.
+
+    Accounts that exchange required keys come together, however many they are, so that they can be written as one.
+    """
 
     def add(self, account: Account) -> str:
         """Make the account and return its remote id; what ``find`` finds is taken over, not doubled."""

@@ -360,6 +360,33 @@ class TestKeys:
         assert [("update", str(bob)), ("update", str(ann))] == desk.calls
         assert company.wanted(tuple(desk.fields)) == desk.there()
 
+    @pytest.mark.parametrize("size", [1, 2, 100])
+    def test_those_who_exchange_required_keys_come_together(self, company, size):
+        """Two swaps and a circle of three, whatever the size of a batch."""
+        desk = Desk(required=("extension",), unique=False)
+        numbers = [company.add(extension=str(4000 + number)) for number in range(7)]
+        deliver(company, lane(desk))
+        new = (1, 0, 3, 2, 5, 6, 4)
+        company.change_all({
+            account: {"extension": str(4000 + other)} for account, other in zip(numbers, new, strict=True)
+        })  # fmt: skip
+        batches: list[set[int]] = []
+        one_by_one = desk.deliver
+
+        def watched(deliveries):
+            batch = [*deliveries]
+            batches.append({int(one.account.key) for one in batch})
+            return one_by_one(iter(batch))
+
+        desk.deliver = watched
+
+        deliver(company, lane(desk, batch=size))
+
+        assert company.wanted(tuple(desk.fields)) == desk.there()
+        for circle in ((0, 1), (2, 3), (4, 5, 6)):
+            members = {numbers[one] for one in circle}
+            assert [members] == [batch & members for batch in batches if batch & members]
+
     def test_a_swap_that_fails_half_way_is_taken_up_again(self, company, desk):
         ann, bob = company.add(email="ann@acme.example"), company.add(email="bob@acme.example")
         deliver(company, lane(desk))

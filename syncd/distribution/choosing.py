@@ -185,14 +185,24 @@ class Choice:
             self.moving.append(account)
 
     def _break_circles(self, batch: Batch, size: int, now: datetime) -> bool:
-        """Let one account of each circle of waiting ones give way; return False if there is no circle."""
+        """Let one account of each circle of waiting ones give way; return False if there is no circle.
+
+        Where none can do without its keys, the whole circle goes at once: it is never divided.
+        """
         if not self._parting:
             self._parting = self._waits.break_cycles()
         chosen = {account: self._parting.pop(account) for account in list(islice(self._parting, size))}
+        whole: set[int] = set()
         for row in remotes.due_of(self._database, self._lane.name, now, chosen):
             step = parting_of(self._lane, row, chosen[row.account])
             if step is None:
                 self.again(self._waits.release(row.account))
+            elif step.lets_go or step.action == "delete":
+                batch.steps.append(self._opened(step))
             else:
+                whole |= self._waits.together(row.account)
+        whole.difference_update(step.row.account for step in batch.steps)
+        for row in remotes.due_of(self._database, self._lane.name, now, whole):
+            if (step := step_of(self._lane, row)) is not None:
                 batch.steps.append(self._opened(step))
         return bool(chosen)

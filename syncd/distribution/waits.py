@@ -76,6 +76,15 @@ class Waits:
         self._broken.update(chosen)
         return chosen
 
+    def together(self, account: int) -> set[int]:
+        """Return the account, those whose keys it wants, those whose keys they want, and so on."""
+        found: set[int] = set()
+        left = {account}
+        while left:
+            found |= left
+            left = {holder for one in left for holder in self._holders.get(one, ())} - found
+        return found
+
     def _circling(self) -> set[int]:
         """Return the held accounts that wait only for each other, without those that wait for anybody else."""
         left = set(self._held) - self._broken
