@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from syncd import Account, Blocked, Delivery
+from syncd import Account, Blocked, Delivery, Rejected
 
 from .asterisk import QUEUES, callerid
 from .batches import Names
@@ -167,6 +167,8 @@ class Endpoints:
         auth = f"{number}{_SOFT}"
         if was is not None:
             self._require_unused([was], [], self._own(number))
+        if soft == number:
+            raise Rejected(f"the soft phone of {number} needs a number of its own; map another value")
         if soft is not None and self.rows.one("ps_endpoints", soft) is not None:
             there = f"ps_endpoints {soft}"
             raise Blocked(f"{soft} cannot be the soft phone of {number}: {there} is there already", [there])

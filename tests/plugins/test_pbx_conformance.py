@@ -43,13 +43,16 @@ class OverADatabase(PlatformConformance):
 
 
 class TestAsterisk(OverADatabase):
-    """PJSIP realtime, with mailboxes."""
+    """PJSIP realtime, with mailboxes and soft phones."""
 
     text_field = "set_var"
 
     @pytest.fixture
     def platform(self, database: Database) -> AsteriskPlatform:
-        return asterisk(database)
+        return asterisk(database, softphone={})
+
+    def values(self, platform: Platform, number: int) -> dict[str, Value]:
+        return {**super().values(platform, number), "softphone": str(5000 + number)}
 
     @pytest.fixture
     def unreachable(self, database: Database, tmp_path: Path) -> AsteriskPlatform:
@@ -66,7 +69,10 @@ class TestAsterisk(OverADatabase):
         endpoint = self.world.one("ps_endpoints", id=remote_id)
         box, _, _ = (endpoint["mailboxes"] or "").partition("@")
         mailbox = self.world.one("voicemail", mailbox=box)
+        login = self.world.one("ps_auths", id=f"{remote_id}-soft")
         return {
+            "softphone": self.world.one("ps_endpoints", auth=login["id"])["id"],
+            "softphone_password": login["password"],
             "extension": endpoint["id"],
             "name": endpoint["callerid"].partition('"')[2].partition('"')[0],
             "password": self.world.one("ps_auths", id=endpoint["auth"])["password"],

@@ -71,6 +71,34 @@ Table(
     Column("uniqueid", String(80), nullable=False),
 )
 Table(
+    "followme",
+    METADATA,
+    Column("name", String(80), primary_key=True),
+    Column("musicclass", String(80)),
+    Column("context", String(80)),
+)
+Table(
+    "followme_numbers",
+    METADATA,
+    Column("name", String(80), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("phonenumber", String(80), nullable=False),
+    Column("timeout", Integer),
+)
+Table(
+    "dynamic_status",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("title", String(80)),
+    Column("make_call_from", Integer),
+)
+Table(
+    "ps_contacts",
+    METADATA,
+    Column("id", String(255), primary_key=True),
+    Column("endpoint", String(40)),
+)
+Table(
     "subscriber",
     METADATA,
     Column("id", Integer, primary_key=True),
