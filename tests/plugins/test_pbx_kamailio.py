@@ -5,6 +5,7 @@ import hashlib
 import pytest
 from pydantic import ValidationError
 from servers.nodes import account, kamailio, opened, sqlite_database
+from sqlalchemy import event
 
 from syncd import Account, Blocked, Delivery, Rejected
 from syncd_pbx.kamailio import KamailioPlatform
@@ -107,6 +108,24 @@ def test_a_new_number_that_cannot_be_is_refused(platform, database, wanted, kind
         platform.update(remote_id, wanted, frozenset({"extension"}))
 
     assert before == database.everything()
+
+
+def test_whoever_is_disabled_is_found_by_the_index(platform, database):
+    """The number stands behind random signs: a search for its end would read the whole table."""
+    for number in (100, 101):
+        platform.add(account(number, enabled=False))
+    database.insert("subscriber", username="office", domain="sip.test")
+    seen = []
+    event.listen(platform._engine, "before_cursor_execute", lambda *call: seen.append((call[2], call[3])))
+
+    assert "100" == platform.find(account(100))
+
+    queries = [(statement, values) for statement, values in seen if statement.startswith("SELECT")]
+    assert 3 == len(queries)
+    with platform._engine.connect() as connection:
+        for statement, values in queries:
+            ((*_, plan),) = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+            assert "USING" in plan and "INDEX" in plan, plan
 
 
 def test_another_domain_is_neither_listed_nor_touched(platform, database):

@@ -51,6 +51,22 @@ def test_a_new_number_registers_and_the_old_one_does_not(node, platform):
     assert not node.registers("100", "geheim-100")
 
 
+def test_two_who_exchange_their_numbers_register_with_their_own_passwords(node, platform):
+    for number in (100, 200):
+        platform.add(account(number))
+    exchange = [
+        Delivery(
+            was, "update", was, str(was), account(new, password=f"geheim-{was}"), frozenset({"extension"})
+        )
+        for was, new in ((100, 200), (200, 100))
+    ]
+
+    assert [None, None] == [outcome.error for outcome in platform.deliver(exchange)]
+    assert node.registers("200", "geheim-100")
+    assert node.registers("100", "geheim-200")
+    assert not node.registers("100", "geheim-100")
+
+
 def test_an_account_without_a_password_registers_with_none(node, platform):
     platform.add(Account("a", "user", enabled=True, fields={"extension": "100"}))
 
