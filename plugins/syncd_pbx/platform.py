@@ -28,7 +28,7 @@ class NodePlatform(Platform):
     Options: ClassVar[type[DatabaseOptions]]
     options: DatabaseOptions
     kinds = frozenset({"user"})
-    batch = 1000
+    batch = 2000
     users: ClassVar[str]
     """The table that has one row for each account."""
 

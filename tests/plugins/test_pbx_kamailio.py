@@ -1,6 +1,7 @@
 """The platform ``kamailio``: what it writes, and what it refuses."""
 
 import hashlib
+import re
 
 import pytest
 from pydantic import ValidationError
@@ -125,7 +126,7 @@ def test_whoever_is_disabled_is_found_by_the_index(platform, database):
     with platform._engine.connect() as connection:
         for statement, values in queries:
             ((*_, plan),) = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
-            assert "USING" in plan and "INDEX" in plan, plan
+            assert re.search("USING .*INDEX", plan), plan
 
 
 def test_another_domain_is_neither_listed_nor_touched(platform, database):
