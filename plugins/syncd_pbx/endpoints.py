@@ -67,18 +67,18 @@ class Endpoints:
     def change(
         self, remote_id: str, account: Account, changed: frozenset[str], *, enabled: bool | None
     ) -> str:
-        desk, number = self.phones.endpoint(remote_id), number_of(account, self.options.extensions)
+        desk, number = self.phones.endpoint(remote_id), text_of(account, "extension")
         if "extension" in changed and number != remote_id:
-            self._rename(remote_id, number)
+            self._rename(remote_id, number_of(account, self.options.extensions))
         number = str(desk["id"])
         was, soft = self._follow_softphone(number, account, changed)
         own = [number] if soft is None else [number, soft]
         if self.mailboxes is not None:
             self.mailboxes.follow(desk, own, account, changed)
-        self._write(number, number, account, changed, "password")
+        self._write(number, number, account, changed, "password", desk=number)
         if soft is not None:
             more = changed if soft == was else changed.union(account.fields)
-            self._write(soft, f"{number}{_SOFT}", account, more, "softphone_password")
+            self._write(soft, f"{number}{_SOFT}", account, more, "softphone_password", desk=number)
             if self.mailboxes is not None:
                 self.rows.change(self.phones.endpoint(soft), {"mailboxes": desk["mailboxes"]})
         if enabled is not None or soft != was:
@@ -181,7 +181,7 @@ class Endpoints:
         return was, soft
 
     def _write(
-        self, number: str, auth: str, account: Account, changed: frozenset[str], password: str
+        self, number: str, auth: str, account: Account, changed: frozenset[str], password: str, *, desk: str
     ) -> None:
         """Write what one telephone has of the account."""
         defaults = self.options.endpoint
@@ -191,7 +191,7 @@ class Endpoints:
             if name in changed
         }
         if changed & {"name", "extension"}:
-            values["callerid"] = callerid(account, number_of(account, self.options.extensions))
+            values["callerid"] = callerid(account, desk)
         self.rows.change(self.phones.endpoint(number), values)
         secret = None
         if password in changed:

@@ -44,7 +44,9 @@ class Mailboxes:
             values = {"fullname": text_of(account, "name"), "email": text_of(account, "email")}
             if "pin" in changed:
                 values["password"] = text_of(account, "pin") or unknown_pin()
-            self.rows.put("voicemail", box, values, {"password": unknown_pin()})
+            self.rows.put(
+                "voicemail", box, values, {} if "password" in values else {"password": unknown_pin()}
+            )
         self.name(endpoint, was, box)
 
     def move(self, was: str, box: str | None, own: Iterable[str]) -> None:

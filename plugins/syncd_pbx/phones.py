@@ -44,8 +44,10 @@ class Phones:
         if not split(endpoint["auth"]):
             self.rows.change(endpoint, {"auth": auth})  # without one, Asterisk asks nobody for a password
         values = {} if password is None else {"password": password, "auth_type": "userpass"}
+        first = {"auth_type": "userpass", "username": number}
+        if password is None:
+            first["password"] = unknown_secret()
         for name in split(endpoint["auth"]):
-            first = {"auth_type": "userpass", "username": number, "password": unknown_secret()}
             login = self.rows.put("ps_auths", name, values, first)
             if named:
                 # Whoever could not be disabled one day is not taken on.
@@ -58,7 +60,8 @@ class Phones:
         if not enabled or any(map(is_off, split(endpoint["aors"]))):
             self.rows.change(endpoint, {"aors": ",".join(turn(name) for name in split(endpoint["aors"]))})
         for name in split(endpoint["auth"]):
-            if login := self.rows.one("ps_auths", name):
+            login = self.rows.one("ps_auths", name)
+            if login is not None and enabled is is_off(login["username"] or number):
                 self.rows.change(login, {"username": turn(login["username"] or number)})
 
     def rename(self, old: str, new: str, auth: tuple[str, str]) -> None:

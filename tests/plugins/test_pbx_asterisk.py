@@ -79,6 +79,18 @@ def test_a_password_that_is_taken_away_is_replaced_by_an_unknown_one(platform, d
     assert 40 == len(database.one("ps_auths")["password"])
 
 
+def test_who_is_told_anew_in_full_keeps_a_password_that_is_not_ours(platform, database):
+    """After a crash nobody knows how an account looks there: all of it counts as changed."""
+    database.insert("ps_endpoints", id="100", aors="100", auth="100")
+    database.insert("ps_auths", id="100", auth_type="userpass", username="100", password="kept-by-hand")
+    without = Account("a100", "user", enabled=True, fields={"extension": "100", "name": "Anna"})
+    platform.add(without)
+    platform.update("100", without, frozenset(platform.fields))
+
+    assert "kept-by-hand" == database.one("ps_auths")["password"]
+    assert '"Anna" <100>' == database.one("ps_endpoints")["callerid"]
+
+
 def test_disabling_keeps_the_password_and_takes_the_name_to_log_in_with(platform, database):
     platform.add(account())
     before = database.everything()

@@ -35,6 +35,7 @@ limits = {{ remove = {{ percent = "off", count = "off", per_day = "off" }}, add 
 [source.hr.map]
 display_name = "name"
 extension = "extension"
+softphone_extension = "soft"
 role = "role"
 [platform.pbx]
 type = "{type}"
@@ -43,11 +44,11 @@ url = "sqlite:///{folder}/node.sqlite"
 limits = {{ remove = {{ percent = "off", count = "off", per_day = "off" }}, add = "off", update = "off" }}
 references = [{{ table = "dynamic_status", column = "make_call_from", what = "dynamic status", label = "title" }}]
 """
-ASTERISK = 'endpoint = { context = "internal" }\ncolumns = { context = "context" }'
+ASTERISK = 'endpoint = { context = "internal" }\ncolumns = { context = "context" }\nsoftphone = {}'
 
 
 class Node:
-    """An office with one node, whose people are (name, extension, role) by number."""
+    """An office with one node, whose people are (name, extension, role) by number; who sells has a soft phone."""
 
     def __init__(self, office, kind):
         self.office = office
@@ -60,8 +61,9 @@ class Node:
     def sync(self, **people):
         with (self.office.folder / "hr.csv").open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
-            rows.writerow(("number", "name", "extension", "role"))
-            rows.writerows((number, *person) for number, person in people.items())
+            rows.writerow(("number", "name", "extension", "role", "soft"))
+            for number, (name, extension, role) in people.items():
+                rows.writerow((number, name, extension, role, f"9{extension}" if role == "sales" else ""))
         self.office.later(hours=1)
         return self.office.run("sync")
 
@@ -70,7 +72,7 @@ class Node:
             return database.execute(query).fetchall()
 
     def password(self, extension):
-        return self.office.out("secrets", "show", f"extension:{extension}", "password").strip()
+        return self.office.out("secrets", "show", extension, "password").strip()
 
 
 @pytest.fixture(params=["asterisk", "kamailio"])
@@ -84,10 +86,10 @@ def node(office):
 
 
 def test_two_who_exchange_their_extensions_in_the_source_keep_their_telephones(any_node):
-    people = {"n1": ("Ann", "200", "staff"), "n2": ("Bob", "201", "staff"), "n3": ("Eve", "300", "staff")}
+    people = {"n1": ("Ann", "200", "sales"), "n2": ("Bob", "201", "sales"), "n3": ("Eve", "300", "staff")}
     any_node.sync(**people)
     was = any_node.database.everything()
-    swapped = {**people, "n1": ("Ann", "201", "staff"), "n2": ("Bob", "200", "staff")}
+    swapped = {**people, "n1": ("Ann", "201", "sales"), "n2": ("Bob", "200", "sales")}
     done = any_node.sync(**swapped)
 
     assert [("done", 3)] == any_node.ask("SELECT state, COUNT(*) FROM remotes GROUP BY state"), done.output
@@ -106,9 +108,22 @@ def test_two_who_exchange_their_extensions_in_the_source_keep_their_telephones(a
 def test_the_context_comes_from_the_template_of_the_role_or_else_from_the_platform(node):
     node.sync(n1=("Ann", "200", "sales"), n2=("Bob", "201", "staff"))
 
-    assert {"200": "sales", "201": "internal"} == {
+    assert {"200": "sales", "9200": "sales", "201": "internal"} == {
         row["id"]: row["context"] for row in node.database.rows("ps_endpoints")
     }
+
+
+def test_a_soft_phone_logs_in_with_the_password_that_was_made_for_the_account(node):
+    node.sync(n1=("Ann", "200", "sales"))
+
+    logins = {row["username"]: row["password"] for row in node.database.rows("ps_auths")}
+    assert dict.fromkeys(("200", "9200"), node.password("200")) == logins
+
+    node.office.out("secrets", "renew", "200", "password")
+    node.office.out("sync")
+
+    assert {node.password("200")} == {row["password"] for row in node.database.rows("ps_auths")}
+    assert node.password("200") != logins["200"]
 
 
 def test_a_number_in_use_waits_for_its_removal_and_nobody_else_gets_it_until_then(any_node):
