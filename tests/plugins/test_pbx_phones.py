@@ -260,6 +260,29 @@ def test_two_who_exchange_their_numbers_keep_all_that_is_theirs(platform, databa
     assert expected == dict(platform.list())
 
 
+def test_an_exchange_whose_outcome_was_lost_is_done_once_more(platform, database):
+    """Both are looked up by their old numbers, which the other one has by now, and all is told anew."""
+    for number in (100, 200):
+        platform.add(soft(number, softphone=str(number + 1), mailbox=str(number)))
+    wanted = {
+        number: soft(new, softphone=str(new + 1), mailbox=str(new), password=f"geheim-{number}")
+        for number, new in ((100, 200), (200, 100))
+    }
+    first = [renamed(number, one, "softphone", "mailbox") for number, one in wanted.items()]
+    everything = frozenset(platform.fields)
+    again = [
+        Delivery(number, "enable", number, str(number), one, everything) for number, one in wanted.items()
+    ]
+
+    assert ["200", "100"] == delivered(platform, *first)
+    assert ["200", "100"] == delivered(platform, *again)
+    assert {one.fields["extension"]: platform.fingerprint(one) for one in wanted.values()} == dict(
+        platform.list()
+    )
+    for was, new in (("100", "200"), ("200", "100")):
+        assert f"geheim-{was}" == database.one("ps_auths", id=new)["password"]
+
+
 def test_mailboxes_and_soft_phones_alone_can_be_exchanged(platform, database):
     for number in (100, 200):
         platform.add(soft(number, softphone=str(number + 1), mailbox=str(number)))
