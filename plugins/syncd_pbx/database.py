@@ -27,6 +27,8 @@ _REFUSALS = (
     "certificate verify failed",
 )
 """What the drivers say when only a person can help; they have no common codes (SQLite has none at all)."""
+_OF_ONE_ROW = frozenset({1364, 1366, 1644, 3819, 4025, "P0001"})
+"""Codes of MariaDB, MySQL and PostgreSQL for a row that a check, a trigger or a column without a default refuses."""
 
 
 def engine_of(options: DatabaseOptions, password: str | None, *, reading: bool = False) -> Engine:
@@ -142,7 +144,8 @@ def error_of(error: DBAPIError, where: str) -> ConnectorError:
     """Return the error of syncd for one of a driver."""
     # A second line may hold the whole row, with its secrets.
     text = str(error.orig).partition("\n")[0]
-    if isinstance(error, IntegrityError | DataError):
+    codes = {getattr(error.orig, "sqlstate", None), *(error.orig.args[:1] if error.orig else ())}
+    if isinstance(error, IntegrityError | DataError) or codes & _OF_ONE_ROW:
         return Rejected(f"{where}: {text}")
     if isinstance(error, ProgrammingError) or any(refusal in text.lower() for refusal in _REFUSALS):
         return Denied(f"{where}: {text}")

@@ -52,8 +52,12 @@ class Endpoints:
         if self.twinning is not None:
             for name in ("followme", "followme_numbers"):
                 self.rows.load(name, numbers)
-        leaving = [one for one in deliveries if one.action == "delete" or "extension" in one.changed]
-        self.references.load(one.remote_id for one in leaving if one.remote_id)
+        leaving = [
+            one.remote_id
+            for one in deliveries
+            if one.remote_id and (one.action == "delete" or one.changed & {"extension", "softphone"})
+        ]
+        self.references.load(number for one in leaving for number in self._own(one))
 
     def find(self, account: Account) -> str | None:
         number = number_of(account, self.options.extensions)
