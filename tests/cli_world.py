@@ -9,6 +9,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -174,8 +176,14 @@ def environment(**more: str) -> dict[str, str]:
 
 @pytest.fixture
 def office(tmp_path, monkeypatch):
-    """An office whose commands all see its own time, with the logging of the process as it was afterwards."""
-    made = Office(tmp_path)
+    """An office whose commands all see its own time."""
+    with at_work(Office(tmp_path), monkeypatch) as made:
+        yield made
+
+
+@contextmanager
+def at_work(made: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Let all commands see the time of what was ``made``; the logging of the process is as it was afterwards."""
     monkeypatch.setattr(session, "now", lambda: made.now)
     monkeypatch.setattr(session, "actor", lambda _environ: "kim")
     monkeypatch.setattr(redaction, "SECRETS", redaction.Secrets())

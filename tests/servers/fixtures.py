@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from . import asterisk, samba, sip
 from . import machine as machines
-from . import samba
 from .certificates import Authority, Certificate
 from .machine import Machine
 from .samba import Samba
+from .sip import Registrar
 from .slapd import CROWD, MISSING, Slapd, StartSlapd, people
 
 
@@ -41,6 +42,33 @@ def start_slapd(tmp_path: Path) -> Iterator[StartSlapd]:
         def start(*arguments: Any, **options: Any) -> Slapd:
             server = Slapd(tmp_path / f"slapd{next(started)}", *arguments, **options)
             return stack.enter_context(server)
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def asterisk_files() -> Path:
+    """Where Asterisk was unpacked."""
+    try:
+        return asterisk.files()
+    except asterisk.Unobtainable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def start_registrar(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[[str], Registrar]]:
+    """``start_registrar(kind)`` starts one more ``asterisk`` or ``kamailio``; all of them end with the test."""
+    with ExitStack() as stack:
+        started = iter(range(100))
+
+        def start(kind: str) -> Registrar:
+            if kind == "kamailio" and sip.MISSING:
+                pytest.skip(sip.MISSING)
+            files = request.getfixturevalue("asterisk_files") if kind == "asterisk" else None
+            folder = tmp_path / f"{kind}{next(started)}"
+            folder.mkdir()
+            made = sip.Kamailio(folder) if files is None else asterisk.Asterisk(folder, files)
+            return stack.enter_context(made)
 
         yield start
 

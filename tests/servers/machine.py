@@ -52,12 +52,17 @@ class Unbootable(Exception):
 def files() -> Path:
     """Return the folder with the files of a machine, made if it is not there yet; raises Unbootable."""
     release = _release()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "syncd-tests"
+    cache = cache_folder()
     made = cache / f"debian-{release}-{uuid.uuid5(uuid.NAMESPACE_OID, ' '.join(PACKAGES)).hex[:8]}"
     with exclusively(cache / "lock"):
         if not made.exists():
             _make(made, release)
     return made
+
+
+def cache_folder() -> Path:
+    """Return where the tests keep what takes long to make."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "syncd-tests"
 
 
 def _release() -> str:

@@ -1,4 +1,4 @@
-"""Kamailio as a plain process over an SQLite file, and a telephone that registers with it."""
+"""Registrars as plain processes over SQLite files, and a telephone that registers with them; first of all Kamailio."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -79,25 +80,31 @@ Content-Length: 0
 """
 
 
-class Kamailio:
-    """A registrar for the subscribers of ``sip.test`` that stand in an SQLite file."""
+class Registrar:
+    """A server that telephones register with, by the rows of an SQLite file; a subclass says which, and how it starts."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.file = folder / "kamailio.sqlite"
+        self.file = folder / "registrar.sqlite"
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
+    def prepare(self) -> None:
+        """Make the database with its tables, and the configuration."""
+        raise NotImplementedError
+
+    def command(self) -> Sequence[str | Path]:
+        """Return what starts it."""
+        raise NotImplementedError
+
+    def ready(self) -> bool:
+        """Tell whether it answers."""
+        raise NotImplementedError
+
     def __enter__(self) -> Self:
-        with closing(sqlite3.connect(self.file)) as database:
-            for name in ("standard", "auth_db", "usrloc"):
-                database.executescript((_SCHEMAS / f"{name}-create.sql").read_text())
-        text = CONFIGURATION.format(domain=DOMAIN, port=self.port, database=self.file)
-        (self.folder / "kamailio.cfg").write_text(text)
-        command = [KAMAILIO, "-DD", "-E", "-m", "16", "-M", "4", "-f", self.folder / "kamailio.cfg"]
-        command += ["-Y", self.folder, "-P", self.folder / "pid"]
+        self.prepare()
         with (self.folder / "log").open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.folder)
         try:
             self._wait(time.monotonic() + STARTS_WITHIN)
         except BaseException:
@@ -107,24 +114,10 @@ class Kamailio:
 
     def _wait(self, until: float) -> None:
         assert self.process is not None
-        asking = (
-            f"OPTIONS sip:{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;rport;branch=z9hG4bK0\r\n"
-            f"From: <sip:a@{DOMAIN}>;tag=1\r\nTo: <sip:a@{DOMAIN}>\r\nCall-ID: 0\r\nCSeq: 1 OPTIONS\r\n"
-            "Content-Length: 0\r\n\r\n"
-        )
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-            asker.settimeout(0.1)
-            asker.connect(("127.0.0.1", self.port))
-            while True:
-                try:
-                    asker.send(asking.encode())
-                    asker.recv(4096)
-                except OSError:
-                    if self.process.poll() is not None or time.monotonic() > until:
-                        raise AssertionError((self.folder / "log").read_text(errors="replace")) from None
-                    time.sleep(0.05)
-                else:
-                    return
+        while not self.ready():
+            if self.process.poll() is not None or time.monotonic() > until:
+                raise AssertionError((self.folder / "log").read_text(errors="replace"))
+            time.sleep(0.05)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -153,3 +146,35 @@ class Kamailio:
         done = subprocess.run(command, capture_output=True, check=False, cwd=self.folder, timeout=30)
         assert done.returncode in {0, 1}, done.stdout.decode(errors="replace")[-2000:]
         return done.returncode == 0
+
+
+class Kamailio(Registrar):
+    """Kamailio, for the subscribers of ``sip.test``."""
+
+    def prepare(self) -> None:
+        with closing(sqlite3.connect(self.file)) as database:
+            for name in ("standard", "auth_db", "usrloc"):
+                database.executescript((_SCHEMAS / f"{name}-create.sql").read_text())
+        text = CONFIGURATION.format(domain=DOMAIN, port=self.port, database=self.file)
+        (self.folder / "kamailio.cfg").write_text(text)
+
+    def command(self) -> Sequence[str | Path]:
+        return [
+            *(KAMAILIO, "-DD", "-E", "-m", "16", "-M", "4", "-f", self.folder / "kamailio.cfg"),
+            *("-Y", self.folder, "-P", self.folder / "pid"),
+        ]
+
+    def ready(self) -> bool:
+        asking = (
+            f"OPTIONS sip:{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;rport;branch=z9hG4bK0\r\n"
+            f"From: <sip:a@{DOMAIN}>;tag=1\r\nTo: <sip:a@{DOMAIN}>\r\nCall-ID: 0\r\nCSeq: 1 OPTIONS\r\n"
+            "Content-Length: 0\r\n\r\n"
+        )
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            asker.settimeout(0.1)
+            try:
+                asker.connect(("127.0.0.1", self.port))
+                asker.send(asking.encode())
+                return bool(asker.recv(4096))
+            except OSError:
+                return False
