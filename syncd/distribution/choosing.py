@@ -27,11 +27,11 @@ _FLUSH = 1000
 class Batch:
     """What the worker is given at once.
 
-    ``finds`` are accounts to look up, those that are ``doubtful`` lest anything be taken over; ``open`` the
-    steps without an outcome by the id of their intent.
+    ``finds`` are accounts to look up, each in the shapes that the platform may know; those that are ``doubtful``
+    lest anything be taken over. ``open`` are the steps without an outcome by the id of their intent.
     """
 
-    finds: dict[int, tuple[Due, Account]] = field(default_factory=dict)
+    finds: dict[int, tuple[Due, list[Account]]] = field(default_factory=dict)
     doubtful: set[int] = field(default_factory=set)
     steps: list[Step] = field(default_factory=list)
     open: dict[int, Step] = field(default_factory=dict)
@@ -134,7 +134,7 @@ class Choice:
     def _examine(self, row: Due, batch: Batch, now: datetime) -> None:
         try:
             if row.unsure:
-                batch.finds[row.account] = (row, sought(self._lane, row))
+                batch.finds[row.account] = (row, self._sought(row))
                 return
             step = step_of(self._lane, row)
             if step is not None:
@@ -157,10 +157,19 @@ class Choice:
         elif self._waits.must_wait(row.account):
             self._waits.hold(row.account, row.wanted)
         elif row.account not in self._looked and (account := doubtful(self._database, self._lane, step)):
-            batch.finds[row.account] = (row, account)
+            batch.finds[row.account] = (row, [account])
             batch.doubtful.add(row.account)
         else:
             batch.steps.append(step)
+
+    def _sought(self, row: Due) -> list[Account]:
+        """Return the account with the keys that it had there, and with those that it may have got since."""
+        rows = [row]
+        if row.last_action in {"update", "enable", "disable"}:
+            asked = row._replace(delivered=None)
+            rows += [asked, *remotes.formerly(self._database, self._lane.name, asked)]
+        accounts = [sought(self._lane, one) for one in rows]
+        return [one for number, one in enumerate(accounts) if one not in accounts[:number]]
 
     def _opened(self, step: Step) -> Step:
         """Return a step with the secrets that the platform is to be told; a leaver does not wait for them."""

@@ -174,7 +174,7 @@ class Turn:
         assert self._worker is not None  # noqa: S101 - it has just said that it is open
         self._worker.give(
             Job(
-                [(number, account) for number, (_, account) in batch.finds.items()],
+                [(number, accounts) for number, (_, accounts) in batch.finds.items()],
                 [step.delivery(number) for number, step in batch.open.items()],
                 max(1, self.lane.breaker.failures - self.lane.health.failures),
             )

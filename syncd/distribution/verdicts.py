@@ -108,15 +108,17 @@ def untouched(step: Step, intent: int) -> Change:
 def looked_up(row: Due, remote_id: str | None) -> Change:
     """Return what a look-up means: the remote id is known, and how the account looks there is not.
 
-    An id that was known before is truer than one that was searched for, unless it was to be deleted.
+    An id that was known before is truer than one that was searched for, unless it was to be deleted, or the
+    account was searched for by its confirmed keys first: then the platform gave it another with a new key.
     """
     left_over = row.last_intent is None
     gone = remote_id is None and row.last_action == "delete"
+    known = row.remote_id if row.delivered is None else None
     return Change(
         row.account,
         row.wanted,
         "pending",
-        None if gone else row.remote_id or remote_id,
+        None if gone else known or remote_id or row.remote_id,
         None,
         row.attempts,
         result="nothing" if remote_id is None else "found",

@@ -42,9 +42,12 @@ class Broken(Exception):
 
 
 class Job(NamedTuple):
-    """Look-ups, then deliveries; so many ``failures`` in a row end it."""
+    """Look-ups, then deliveries; so many ``failures`` in a row end it.
 
-    finds: Sequence[tuple[int, Account]]
+    An account that is looked up comes in every shape that it may have there, of which the first that is found counts.
+    """
+
+    finds: Sequence[tuple[int, Sequence[Account]]]
     deliveries: Sequence[Delivery]
     failures: int
 
@@ -111,13 +114,14 @@ class Worker:
             return Ended(frozenset(fed), error)
         return Ended(frozenset(fed), None)
 
-    def _find(self, finds: Sequence[tuple[int, Account]]) -> bool:
+    def _find(self, finds: Sequence[tuple[int, Sequence[Account]]]) -> bool:
         """Look accounts up; return False if the platform cannot be used."""
-        for number, account in finds:
+        for number, accounts in finds:
             if self._halted():
                 return False
             try:
-                remote_id = _checked(self._platform.find(account))
+                found = (_checked(self._platform.find(account)) for account in accounts)
+                remote_id = next(filter(None, found), None)
             except BaseException as error:  # noqa: BLE001 - as above
                 self._tell(Found(number, None, error))
                 if isinstance(error, Unavailable | Denied):

@@ -8,8 +8,9 @@ away than any back-off, which a clock has written that was ahead.
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -136,6 +137,33 @@ def due_of(database: Database, platform: str, now: datetime, accounts: Collectio
 
 def _times(now: datetime) -> dict[str, str]:
     return {"now": stamp(now), "far": rounded_up(now + timedelta(seconds=LONGEST))}
+
+
+def formerly(database: Database, platform: str, row: Due) -> Iterator[Due]:
+    """Yield the row with its account as it was when something was asked that nobody confirmed, the latest first."""
+    key = {"platform": platform, "account": row.account, "wanted": row.wanted}
+    revisions = database.conn.execute(
+        """
+        SELECT DISTINCT revision FROM deliveries
+        WHERE account = :account AND platform = :platform AND intent IS NULL AND revision < :wanted
+          AND id > (SELECT COALESCE(MAX(id), 0) FROM deliveries
+            WHERE account = :account AND platform = :platform AND result = 'confirmed')
+        ORDER BY revision DESC
+        """,
+        key,
+    ).fetchall()
+    attributes = json.loads(row.attributes)
+    newer = row.wanted
+    for (revision,) in revisions:
+        undone = database.conn.execute(
+            "SELECT before FROM operations WHERE account = ? AND id > ? AND id <= ? AND state = 'applied' ORDER BY id DESC",
+            (row.account, revision, newer),
+        )
+        for (before,) in undone:
+            attributes |= json.loads(before)
+        newer = revision
+        there = {name: value for name, value in attributes.items() if value is not None}
+        yield row._replace(attributes=json.dumps(there))
 
 
 def next_try(database: Database, platform: str, now: datetime) -> datetime | None:
