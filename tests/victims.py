@@ -7,6 +7,7 @@ by a real SIGKILL, of the parent's after some time or of their own before a cert
 
 from __future__ import annotations
 
+import itertools
 import json
 import mmap
 import os
@@ -48,11 +49,11 @@ class Life(NamedTuple):
 class Nursery:
     """The parent, seen from the tests."""
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path, *plugins: str) -> None:
         self.output = output
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SYNCD_", "SUDO_"))}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "import victims; victims.parent()"],
+            [sys.executable, "-c", "import victims; victims.parent()", *(plugins or ("syncd_bulk",))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -70,16 +71,19 @@ class Nursery:
         *,
         event: int | None = None,
         after: float | None = None,
+        commit: tuple[str, int] | None = None,
         signals: Sequence[tuple[float, int]] = (),
     ) -> Life:
         """Let a process live that is to be killed before its ``event``, or ``after`` some seconds, or not.
 
+        ``commit`` is ("before", 3) or ("after", 3): when the third transaction on the database of a node ends.
         ``signals`` are sent at these seconds of its life.
         """
         request = {
             "words": words,
             "now": now.isoformat(),
             "event": event,
+            "commit": commit,
             "signals": [*signals, *([] if after is None else [(after, signal.SIGKILL)])],
             "output": str(self.output),
         }
@@ -103,7 +107,7 @@ class Nursery:
 
 def parent() -> None:
     """Fork a process for every request, and tell how it ended."""
-    for package in ("syncd", "syncd_bulk"):
+    for package in ("syncd", *sys.argv[1:]):
         for module in pkgutil.walk_packages(import_module(package).__path__, f"{package}."):
             if not module.name.startswith("syncd.testing") and module.name != "syncd.__main__":
                 import_module(module.name)
@@ -115,12 +119,11 @@ def parent() -> None:
 
 def _work_in_small_steps() -> None:
     """Forty people are to be several chunks, reads and batches, so that a kill can be between them."""
-    from syncd.distribution import Lane
+    from syncd.connector import Platform
     from syncd.store import applying, keeping, staging
 
     applying.CHUNK = keeping.CHUNK = staging.FLUSH = 10
-    defaults = Lane.__init__.__kwdefaults__
-    defaults["batch"] = 15
+    Platform.batch = 15
 
 
 def _let_live(request: dict[str, Any], counts: mmap.mmap) -> dict[str, Any]:
@@ -149,6 +152,8 @@ def _live(request: dict[str, Any], counts: mmap.mmap) -> None:
         for stream in (1, 2):
             os.dup2(output, stream)
         _watch(counts, request["event"])
+        if request["commit"]:
+            _die_at_commit(*request["commit"])
         from syncd.cli import main, session
 
         now = datetime.fromisoformat(request["now"])
@@ -190,3 +195,19 @@ def _watch(counts: mmap.mmap, fatal: int | None) -> None:
     sqlite3.connect = connected
     os.fsync = brought_to_disk
     sys.addaudithook(audited)
+
+
+def _die_at_commit(when: str, number: int) -> None:
+    """Die when the transaction of this number is about to be committed, or when it has just been."""
+    from sqlalchemy.engine.default import DefaultDialect
+
+    def committed(dialect: DefaultDialect, connection: Any) -> None:
+        last = next(numbers) == number
+        if last and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        commit(dialect, connection)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    numbers, commit = itertools.count(1), DefaultDialect.do_commit
+    DefaultDialect.do_commit = committed  # type: ignore[method-assign]
