@@ -51,7 +51,7 @@ def ticket_failures(where: str) -> Iterator[None]:
 
 def principal() -> str:
     """Return whose ticket there is. Raises Denied or Unavailable where there is none."""
-    from gssapi import Credentials
+    from gssapi.creds import Credentials
 
     with ticket_failures("bind"):
         return str(Credentials(usage="initiate").name)
