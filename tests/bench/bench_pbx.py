@@ -81,18 +81,29 @@ def deliveries(kind: str, size: int) -> list[Delivery]:
     return made
 
 
-def deliver(platform: Platform, made: list[Delivery]) -> float:
-    """Return the seconds that the platform takes."""
-    begin = time.perf_counter()
+def clocks() -> tuple[float, float]:
+    """Return the time, and the processor time of this process."""
+    return time.perf_counter(), time.process_time()
+
+
+def since(begin: tuple[float, float]) -> tuple[float, float]:
+    """Return the seconds since then, and those that this process worked."""
+    now = clocks()
+    return now[0] - begin[0], now[1] - begin[1]
+
+
+def deliver(platform: Platform, made: list[Delivery]) -> tuple[float, float]:
+    """Return the seconds that the platform takes, and those that this process works."""
+    begin = clocks()
     for start in range(0, len(made), platform.batch):
         for outcome in platform.deliver(made[start : start + platform.batch]):
             if outcome.error is not None:
                 raise outcome.error
-    return time.perf_counter() - begin
+    return since(begin)
 
 
-def floor(database: Database, kind: str) -> float:
-    """Write the rows that are there once more, into the same tables, emptied before; return the seconds."""
+def floor(database: Database, kind: str) -> tuple[float, float]:
+    """Write the rows that are there once more, into the same tables, emptied before; return seconds as ``deliver`` does."""
     rows = {name: found for name in METADATA.tables if (found := database.rows(name))}
     statements = []
     for name, found in rows.items():
@@ -103,11 +114,11 @@ def floor(database: Database, kind: str) -> float:
         database.run(f"DELETE FROM {name}")
     connection = database.engine.raw_connection()
     cursor = connection.cursor()
-    begin = time.perf_counter()
+    begin = clocks()
     for statement, values in statements:
         cursor.executemany(statement, values)
     connection.commit()
-    seconds = time.perf_counter() - begin
+    seconds = since(begin)
     connection.close()
     return seconds
 
@@ -127,21 +138,25 @@ def watched(platform: Any) -> dict[str, int]:
 
 def measure(kind: str, name: str, args: argparse.Namespace, folder: Path) -> None:
     """Print what one platform does over one database."""
-    ratios, seconds, per_batch = [], [], 0.0
+    ratios, works, seconds, per_batch = [], [], [], 0.0
     with database_on(kind, folder) as make:
         for _ in range(args.rounds):
             database = make()
             platform = opened((asterisk if name == "asterisk" else kamailio)(database))
             counts = watched(platform)
             made = deliveries(name, args.size)
-            seconds.append(deliver(platform, made))
+            took, worked = deliver(platform, made)
             platform.close()
-            ratios.append(seconds[-1] / floor(database, kind))
+            least, at_least = floor(database, kind)
+            seconds.append(took)
+            ratios.append(took / least)
+            works.append(worked / at_least)
             per_batch = counts["statements"] / (args.size / platform.batch)
         median = statistics.median
         print(
             f"{kind:10} {name:9} {args.size} new: {median(seconds):.2f} s, {median(ratios):.1f} x executemany "
-            f"({min(ratios):.1f}-{max(ratios):.1f}), {per_batch:.0f} statements for {platform.batch}",
+            f"({min(ratios):.1f}-{max(ratios):.1f}; {median(works):.1f} x its processor time), "
+            f"{per_batch:.0f} statements for {platform.batch}",
             flush=True,
         )
         database = make()
@@ -158,7 +173,7 @@ def measure(kind: str, name: str, args: argparse.Namespace, folder: Path) -> Non
         removals = [Delivery(one.id, "delete", one.id, one.remote_id, one.account) for one in changes]
         for words, wanted in (("changes", changes), ("removals", removals)):
             counts.update(statements=0, rows=0)
-            took = deliver(platform, wanted)
+            took, _ = deliver(platform, wanted)
             print(
                 f"{kind:10} {name:9} {len(wanted)} {words} among {args.there}: {took * 1000:.0f} ms, "
                 f"{counts['statements']} statements, {counts['rows']} rows written",
