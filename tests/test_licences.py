@@ -13,6 +13,7 @@ from syncd.pipeline.line import apply_run
 from syncd.pipeline.metrics import Counters, families
 from syncd.pipeline.policy import settle_policy
 from syncd.pipeline.undoing import plan_undo
+from syncd.pipeline.unlinking import unlink
 from syncd.pipeline.watching import standing
 from syncd.store.licences import users_by_profile
 from syncd.store.runs import runs
@@ -210,6 +211,27 @@ class TestAPlan:
             fault.message for one in queue.waiting(company.here) for fault in one.faults
         ]
         company.database.close()
+
+    def test_counts_on_no_leaver_who_is_somebody_else_s_affair_by_the_time_it_is_applied(self, company):
+        company.configure(configured(2))
+        company.world().remove("ada")
+        company.hire("cyd")
+        run = company.plan()
+        unlink(company.here, company.account("ada"), "hq", ignore=False)
+        ended = apply_run(company.here, run)
+
+        assert ((), 2) == (run.objections, ended.counts["detained_operations"])
+        assert {"ada": True, "bob": True} == states(company)
+
+    def test_counts_on_a_leaver_of_whom_something_else_was_changed_by_then(self, company):
+        company.configure(configured(2))
+        company.world().remove("ada")
+        company.hire("cyd")
+        run = company.plan()
+        people.edit(company.here, company.account("ada"), {"title": "Countess"})
+        apply_run(company.here, run)
+
+        assert {"ada": "missing", "bob": True, "cyd": True} == states(company)
 
     def test_where_no_licence_is_configured_is_not_judged(self, tmp_path):
         company = Company(tmp_path, STAFF + PLATFORM)

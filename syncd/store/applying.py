@@ -63,8 +63,9 @@ def apply(
     if not _just_planned(conn, run):
         _detain_outdated(database, run, sources, clock())
         _remember_claims(conn, run, vocabulary)
-    _detain_short(database, run, licences, clock())
     _detain_contested(database, run, clock())
+    while _detain_short(database, run, licences, clock()):
+        _detain_contested(database, run, clock())  # what is detained lets go of no key
     make = None if seal is None else partial(make_missing, names=vocabulary.secrets, seal=seal)
     done = last = 0
     with database.hurried():
@@ -232,12 +233,14 @@ def _detain_outdated(database: Database, run: Run, sources: Sequence[str], now: 
             detain(conn, operation, "stale", message, now)
 
 
-def _detain_short(database: Database, run: Run, licences: Licences, now: str) -> None:
-    """Detain what needs a licence that others have taken since the plan was judged."""
-    short = short_of(database, run.id, licences)
-    with database.transaction() as conn:
-        for operation, need in short.items():
-            detain(conn, operation, need.code, need.text, now)
+def _detain_short(database: Database, run: Run, licences: Licences, now: str) -> int:
+    """Detain what needs a licence that is not free any more; return how many operations."""
+    short = short_of(database, run.id, run.planned_at, licences)
+    if short:
+        with database.transaction() as conn:
+            for operation, need in short.items():
+                detain(conn, operation, need.code, need.text, now)
+    return len(short)
 
 
 def _remember_claims(conn: sqlite3.Connection, run: Run, vocabulary: Vocabulary) -> None:

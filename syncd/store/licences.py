@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -37,6 +38,15 @@ _DEMAND = f"""
     WHERE o.run = ? AND o.state = 'planned' AND o.account_kind = 'user' AND (o.kind <> 'update'
       OR {_SAYS.format("feature_profile")} OR {_SAYS.format("disabled_by")} OR {_SAYS.format("deleted")}))
   INSERT INTO temp.demand SELECT * FROM changes WHERE was IS NOT will
+"""
+# Links and states that others have changed since: such an operation may be stale, and then does nothing.
+_DOUBTFUL = """
+  UPDATE temp.demand SET was = NULL WHERE was IS NOT NULL AND EXISTS (
+    SELECT 1 FROM operations o JOIN operations x ON x.account = o.account
+    WHERE o.id = demand.operation AND x.state = 'applied' AND x.run <> :run
+      AND (x.id > o.id OR x.changed_at > :planned)
+      AND (x.link_action NOT IN ('none','local','policy') OR json_type(x.after, '$.feature_profile') IS NOT NULL
+        OR json_type(x.after, '$.disabled_by') IS NOT NULL OR json_type(x.after, '$.deleted') IS NOT NULL))
 """
 OF_FEATURE = """id IN (SELECT d.operation FROM temp.demand d JOIN temp.licensed l ON l.profile = d.will
   WHERE l.feature = ? AND NOT EXISTS
@@ -87,22 +97,30 @@ def demand(database: Database, run: int, licences: Licences) -> list[Change]:
         [(one.name, feature) for one in licences.profiles.values() for feature in one.features],
     )
     conn.execute(_DEMAND, (run,))
-    rows = conn.execute(
-        "SELECT was, will, leaves, COUNT(*) FROM temp.demand GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
-    )
-    return [Change(was, will, bool(leaves), count) for was, will, leaves, count in rows]
+    return _counted(conn)
 
 
-def short_of(database: Database, run: int, licences: Licences) -> dict[int, Need]:
-    """Return the planned operations of a run that need a licence which is not free, and of what."""
+def short_of(database: Database, run: int, planned_at: str | None, licences: Licences) -> dict[int, Need]:
+    """Return the planned operations of a run that need a licence which is not free, and of what.
+
+    Who was changed since the run was planned may turn out not to give back what he was to give back.
+    """
     if not licences.counts:
         return {}
-    changes = demand(database, run, licences)
+    conn = database.conn
+    demand(database, run, licences)
+    conn.execute(_DOUBTFUL, {"run": run, "planned": planned_at})
+    changes = _counted(conn)
     needs = licences.short(users_by_profile(database), changes) if changes else []
     query = f"SELECT id FROM operations WHERE {OF_FEATURE}"
-    return {
-        operation: need for need in needs for (operation,) in database.conn.execute(query, (need.feature,))
-    }
+    return {operation: need for need in needs for (operation,) in conn.execute(query, (need.feature,))}
+
+
+def _counted(conn: sqlite3.Connection) -> list[Change]:
+    rows = conn.execute(
+        "SELECT was, will, leaves, COUNT(*) FROM temp.demand WHERE was IS NOT will GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+    )
+    return [Change(was, will, bool(leaves), count) for was, will, leaves, count in rows]
 
 
 def unlicensed(database: Database) -> list[Unlicensed]:
