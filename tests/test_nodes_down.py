@@ -18,7 +18,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from telephone_world import Telephony, dn, over
 from victims import Nursery
 
-from syncd import Platform
+from syncd_pbx.asterisk import AsteriskPlatform
 
 pytest_plugins = ("servers.fixtures",)
 
@@ -88,7 +88,7 @@ def test_a_server_that_is_killed_amid_deliveries_gets_each_of_them_once(
     tmp_path, monkeypatch, start_slapd, server, answer_lost, there, cure
 ):
     database = server.database()
-    monkeypatch.setattr(Platform, "batch", 20)
+    monkeypatch.setattr(AsteriskPlatform, "batch", 20)
 
     def kill_before_it_answers(dialect):
         server.kill()
@@ -111,7 +111,7 @@ def test_a_file_that_somebody_else_writes_to_for_too_long_gets_the_rest_later(
     tmp_path, monkeypatch, start_slapd
 ):
     database = sqlite_database(tmp_path / "node.sqlite")
-    monkeypatch.setattr(Platform, "batch", 20)
+    monkeypatch.setattr(AsteriskPlatform, "batch", 20)
     office = Telephony(tmp_path, start_slapd(crowd(range(60))), over(database, timeout="1"))
     somebody = sqlite3.connect(tmp_path / "node.sqlite", isolation_level=None, check_same_thread=False)
     with at_work(office, monkeypatch), closing(somebody) as other:

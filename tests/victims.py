@@ -18,7 +18,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -123,7 +123,14 @@ def _work_in_small_steps() -> None:
     from syncd.store import applying, keeping, staging
 
     applying.CHUNK = keeping.CHUNK = staging.FLUSH = 10
-    Platform.batch = 15
+    for kind in _kinds(Platform):
+        kind.batch = 15
+
+
+def _kinds(kind: type[Any]) -> Iterator[type[Any]]:
+    yield kind
+    for more in kind.__subclasses__():
+        yield from _kinds(more)
 
 
 def _let_live(request: dict[str, Any], counts: mmap.mmap) -> dict[str, Any]:
