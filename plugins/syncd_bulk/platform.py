@@ -140,6 +140,10 @@ class FilePlatform(Platform):
         self._require_folder()
         self._expected = self.context.confirmed
 
+    def close(self) -> None:
+        """Forget who is in the file: until it is opened again others may write to it, and nobody has to know."""
+        self._keys, self._seen = set(), None
+
     def _require_folder(self) -> None:
         """See that the folder is there: without it (an unmounted disk) nobody would seem to be in the file."""
         if not self._path.parent.is_dir():

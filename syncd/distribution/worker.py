@@ -86,9 +86,10 @@ class Worker:
         """Wait for the platform to be closed, but not for ever."""
         self._thread.join(seconds)
 
-    def alive(self) -> bool:
-        """Say whether it may still touch the platform."""
-        return self._thread.is_alive()
+    @property
+    def alive(self) -> Callable[[], bool]:
+        """What says whether it may still touch the platform, and keeps nothing else that the worker knows."""
+        return self._thread.is_alive
 
     def _tell(self, message: Message) -> None:
         self._results.put((self._name, message))
