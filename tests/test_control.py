@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -52,6 +53,17 @@ class TestIntrospection:
             assert {"status": {"state": "idle"}} == syncd.Status()
             assert {} == syncd.Reload()
         assert 1 == door.reloads
+
+    @pytest.mark.skipif(shutil.which("varlinkctl") is None, reason="varlinkctl comes with systemd 255")
+    def test_the_client_of_systemd_finds_the_interface_and_calls_it(self, door):
+        def told(*words):
+            return subprocess.check_output(["varlinkctl", *words], text=True, timeout=60)
+
+        place = f"unix:{door.place}"
+        assert "org.syncd\norg.varlink.service\n" == told("list-interfaces", place)
+        assert "method Sync(" in told("introspect", place, "org.syncd")
+        found = json.loads(told("--json=short", "call", place, "org.syncd.Status", "{}"))
+        assert {"status": {"state": "idle"}} == found
 
     def test_a_client_follows_a_verb(self, door):
         def carry_out(call):
