@@ -22,6 +22,7 @@ import click
 from ..logs import redact
 
 _FIRST_ROWS = 1000
+_AT_ONCE = 100
 _CONTROL = r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 _WRAPPED = frozenset({"who", "name", "email", "reason", "message", "why", "offers", "entry"})
 """Columns that a narrow terminal breaks into lines; the others stay whole."""
@@ -72,16 +73,20 @@ def write_json(document: Any) -> None:
 
 
 def write_json_list(name: str, rows: Iterable[Any]) -> None:
-    """Write a document that is one list as ``write_json`` does; however long it is, a row at a time is held."""
+    """Write a document that is one list as ``write_json`` does; however long it is, a few rows are held."""
     texts = (json.dumps(row, indent=2, default=_plain).replace("\n", "\n    ") for row in rows)
     text = next(texts, None)
     if text is None:
         write_json({name: []})
         return
     write(f'{{\n  "{name}": [')
+    lines: list[str] = []
     while text is not None:
         after = next(texts, None)
-        write(f"    {text}{',' if after is not None else ''}")
+        lines.append(f"    {text}{',' if after is not None else ''}")
+        if len(lines) == _AT_ONCE or after is None:
+            write("\n".join(lines))
+            lines.clear()
         text = after
     write("  ]\n}")
 
