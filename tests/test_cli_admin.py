@@ -298,7 +298,7 @@ class TestConfig:
     def test_a_preset_as_it_is_printed_says_what_its_name_does(self, tmp_path, name):
         printed = run("config", "show", "--preset", name).stdout.replace("source.NAME", "source.hq")
         named = f'[source.hq]\npreset = "{name}"\n'
-        options = NODE if name in {"asterisk", "kamailio"} else DIRECTORY
+        options = {"asterisk": NODE, "kamailio": NODE, "mivoice": EXPORT}.get(name, DIRECTORY)
         pasted, meant = (effective(tmp_path, text, options) for text in (printed, named))
 
         assert name == meant.pop("source.hq.preset")
@@ -318,6 +318,7 @@ DIRECTORY = (
     'type = "ldap"\nurl = ["ldaps://dc1.acme.example"]\nbase = ["DC=acme,DC=example"]\n',
 )
 NODE = ("pbx", 'type = "kamailio"\nurl = "sqlite:////srv/node.sqlite"\ndomain = "sip.acme.example"\n')
+EXPORT = ("pbx", 'type = "mivoice"\npath = "/srv/users.csv"\n')
 
 
 def effective(folder, source, kind):

@@ -39,9 +39,10 @@ def server(request):
 
 
 def crowd(numbers, **attributes):
-    """Return the LDIF of people with mailboxes."""
+    """Return the LDIF of people with mailboxes, and with extensions of their own: what is allocated is looked for first."""
     for number in numbers:
-        yield person(f"u{number}", l="Hamburg", employeeNumber=str(5000 + number), **attributes)
+        own = {"telephoneNumber": str(6000 + number), "employeeNumber": str(5000 + number)}
+        yield person(f"u{number}", l="Hamburg", **{**own, **attributes})
 
 
 def check_all(office, database, expected):
