@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distributions, version
+from functools import cache
+from importlib.metadata import (
+    Distribution,
+    EntryPoint,
+    PackageMetadata,
+    PackageNotFoundError,
+    distributions,
+    version,
+)
 from typing import Any, NamedTuple
 
 GROUP = "syncd"
@@ -56,7 +64,8 @@ def find(*, shipped: bool = False) -> tuple[list[Installed], list[str]]:
             entries = distribution.entry_points.select(group=GROUP)
             if not entries:
                 continue
-            name, release = distribution.metadata["Name"], distribution.version
+            metadata = _metadata(distribution)
+            name, release = metadata["Name"], metadata["Version"]
             if seen.setdefault(_normal(name), distribution) is distribution:
                 for entry in entries:
                     found[entry.name, name] = Installed(entry.name, name, release, entry)
@@ -88,7 +97,13 @@ def extra_of(plugin: Installed) -> str | None:
     if not plugin.shipped or plugin.entry is None:
         return None
     extra = plugin.name.removeprefix("syncd_")
-    return extra if extra in (_dist(plugin).metadata.get_all("Provides-Extra") or ()) else None
+    return extra if extra in (_metadata(_dist(plugin)).get_all("Provides-Extra") or ()) else None
+
+
+@cache
+def _metadata(distribution: Distribution) -> PackageMetadata:
+    """Return it; a distribution would read its whole description anew for each word of it."""
+    return distribution.metadata
 
 
 def _dist(plugin: Installed) -> Distribution:
