@@ -178,6 +178,14 @@ class Platform(Connector):
         """Return the remote id of this very account (by its key, or by a key field), or None."""
         raise NotImplementedError
 
+    def find_all(self, accounts: Iterable[Account]) -> Iterator[str | Exception | None]:
+        """Yield for each account what ``find`` returns or raises; the one override for looking for many at once."""
+        for account in accounts:
+            try:
+                yield self.find(account)
+            except Exception as error:  # noqa: BLE001 - what it means is for the engine to say
+                yield error
+
     def list(self) -> Iterator[tuple[str, str]]:
         """Yield (remote id, fingerprint) of every account there, for ``syncd verify``.
 

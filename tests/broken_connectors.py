@@ -362,6 +362,14 @@ class TestFindsNobody(BrokenPlatform):
             return None
 
 
+class TestFindsInNoOrder(BrokenPlatform):
+    breaks = ("test_many_are_found_as_each_of_them_is",)
+
+    class Broken(MemoryPlatform):
+        def find_all(self, accounts):
+            return sorted(map(self.find, accounts), key=str)
+
+
 class TestDoubles(BrokenPlatform):
     breaks = ("test_adding_twice_makes_one_account",)
 

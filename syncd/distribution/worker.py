@@ -117,11 +117,12 @@ class Worker:
 
     def _find(self, finds: Sequence[tuple[int, Sequence[Account]]]) -> bool:
         """Look accounts up; return False if the platform cannot be used."""
+        answers = iter(self._platform.find_all([one for _, accounts in finds for one in accounts]))
         for number, accounts in finds:
             if self._halted():
                 return False
             try:
-                found = (_checked(self._platform.find(account)) for account in accounts)
+                found = [_checked(next(answers, Broken("find_all() ended too early"))) for _ in accounts]
                 remote_id = next(filter(None, found), None)
             except BaseException as error:  # noqa: BLE001 - as above
                 self._tell(Found(number, None, error))
@@ -162,6 +163,8 @@ class Worker:
 
 
 def _checked(remote_id: object) -> str | None:
+    if isinstance(remote_id, Exception):
+        raise remote_id
     if remote_id is None or (isinstance(remote_id, str) and remote_id):
         return remote_id
     raise Broken(f"find() returned {remote_id!r:.40} where a remote id or None belongs")

@@ -93,6 +93,13 @@ class PlatformConformance(ConnectorConformance):
         assert opened.find(account) == remote_id
         assert opened.find(self.account(opened, 2)) is None
 
+    def test_many_are_found_as_each_of_them_is(self, opened: Platform) -> None:
+        """``find_all`` answers for every account, in their order, what ``find`` does."""
+        accounts = [self.account(opened, number) for number in (1, 2, 3)]
+        remote_id = _do(opened, "add", accounts[1])
+
+        assert list(opened.find_all(accounts)) == [None, remote_id, None]
+
     def test_adding_twice_makes_one_account(self, opened: Platform) -> None:
         """An add whose answer was lost is repeated: it takes over what it made, and doubles nothing."""
         account = self.account(opened, 1)
