@@ -42,6 +42,7 @@ def engine_of(options: DatabaseOptions, password: str | None, *, reading: bool =
         "pool_size": 1,
         "pool_pre_ping": True,
         "hide_parameters": True,
+        "paramstyle": "qmark" if url.drivername == "sqlite" else "format",
     }
     if url.drivername == "sqlite":
         engine = sqlalchemy.create_engine(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import (
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     Enum,
     Integer,
+    Select,
     String,
     Table,
     bindparam,
@@ -76,7 +77,6 @@ class Rows:
         self.tables = tables
         self.lookups = lookups
         self._found: dict[str, dict[str, tuple[Row, ...]]] = {name: {} for name in lookups}
-        self._touched: dict[Row, None] = {}
         self._widths: dict[str, dict[str, int]] = {}
         self._undo: list[tuple[Row, Values | None]] = []
 
@@ -86,11 +86,12 @@ class Rows:
         column = self.tables[lookup.table].columns[lookup.by]
         wanted = [value for value in dict.fromkeys(values) if value not in found]
         found.update(dict.fromkeys(wanted, ()))
-        typed = [typed for value in wanted if (typed := sought(column, value)) is not None]
+        typed = sought(column, wanted)
+        statement = self._select(name, column.in_(bindparam("sought", expanding=True)))
         for start in range(0, len(typed), _MOST):
-            for values_of in self.every(name, column.in_(typed[start : start + _MOST])):
-                key = str(values_of[lookup.by])
-                found[key] = (*found.get(key, ()), Row(name, values_of))
+            for one in self.connection.execute(statement, {"sought": typed[start : start + _MOST]}).mappings():
+                key = str(one[lookup.by])
+                found[key] = (*found.get(key, ()), Row(name, dict(one)))
 
     def those(self, name: str, value: str) -> list[Row]:
         """Return the rows that have this value now."""
@@ -109,12 +110,7 @@ class Rows:
 
     def every(self, name: str, *conditions: ColumnElement[bool]) -> Iterator[Values]:
         """Yield rows as the database has them; all of them without conditions."""
-        lookup = self.lookups[name]
-        table = self.tables[lookup.table]
-        columns = lookup.needed.union(table.primary_key.columns.keys())
-        within = [table.columns[one] == value for one, value in lookup.within.items()]
-        query = select(*(table.columns[one] for one in sorted(columns))).where(*within, *conditions)
-        for row in self.connection.execute(query).mappings():
+        for row in self.connection.execute(self._select(name, *conditions)).mappings():
             yield dict(row)
 
     def put(self, name: str, value: str, values: Mapping[str, Any], first: Mapping[str, Any]) -> Row:
@@ -147,7 +143,7 @@ class Rows:
 
     def require_room(self, name: str, values: Mapping[str, Any]) -> None:
         """Raise Rejected where one of ``values``, which are to be written another day, would not fit."""
-        self._fitted(name, values)
+        self._fitted(name, {**values})
 
     def mark(self) -> int:
         """Return the present as ``undo`` takes it."""
@@ -162,35 +158,42 @@ class Rows:
     def flush(self) -> None:
         """Write what has changed: statement by statement for all rows that have the same columns to write."""
         groups: dict[tuple[int, str, tuple[str, ...]], list[Row]] = defaultdict(list)
-        for row in self._touched:
+        touched = dict.fromkeys(row for row, _ in self._undo)
+        for row in touched:
             if (group := _group(row)) is not None:
                 groups[group].append(row)
         for (kind, name, columns), rows in sorted(groups.items(), key=lambda one: one[0][0]):
             _WRITERS[kind](self, self.lookups[name], columns, rows)
-        for row in self._touched:
+        for row in touched:
             row.stored = row.now
-        self._touched.clear()
         self._undo.clear()
 
     def _set(self, row: Row, now: Values | None) -> None:
         self._undo.append((row, row.now))
         row.now = now
-        self._touched[row] = None
         if now is not None:
             found, key = self._found[row.lookup], str(now[self.lookups[row.lookup].by])
             rows = found.get(key, ())
             if row not in rows:
                 found[key] = (*rows, row)
 
-    def _fitted(self, name: str, values: Mapping[str, Any]) -> Values:
+    def _fitted(self, name: str, values: Values) -> Values:
+        """Return ``values``, each made what its column takes."""
         widths = self._widths.get(name)
-        columns = self.tables[self.lookups[name].table].columns
         if widths is None:
+            columns = self.tables[self.lookups[name].table].columns
             widths = self._widths[name] = {one.name: width(one) for one in columns}
-        return {
-            name: value if type(value) is str and len(value) <= widths[name] else fitted(columns[name], value)
-            for name, value in values.items()
-        }
+        for column, value in values.items():
+            if type(value) is not str or len(value) > widths[column]:
+                values[column] = fitted(self.tables[self.lookups[name].table].columns[column], value)
+        return values
+
+    def _select(self, name: str, *conditions: ColumnElement[bool]) -> Select[Any]:
+        lookup = self.lookups[name]
+        table = self.tables[lookup.table]
+        columns = lookup.needed.union(table.primary_key.columns.keys())
+        within = [table.columns[one] == value for one, value in lookup.within.items()]
+        return select(*(table.columns[one] for one in sorted(columns))).where(*within, *conditions)
 
     def _delete(self, lookup: Lookup, _columns: tuple[str, ...], rows: Collection[Row]) -> None:
         keys, where = self._identity(lookup)
@@ -203,8 +206,13 @@ class Rows:
         told = [{**keys(row), **{f"new {name}": row[name] for name in columns}} for row in rows]
         self.connection.execute(statement, told)
 
-    def _insert(self, lookup: Lookup, _columns: tuple[str, ...], rows: Collection[Row]) -> None:
-        self.connection.execute(insert(self.tables[lookup.table]), [row.now or {} for row in rows])
+    def _insert(self, lookup: Lookup, columns: tuple[str, ...], rows: Collection[Row]) -> None:
+        # Values that were fitted are what drivers take: SQLAlchemy would look at each once more.
+        dialect = self.connection.dialect
+        statement = insert(self.tables[lookup.table]).compile(dialect=dialect, column_keys=columns)
+        order = statement.positiontup or ()
+        told = [tuple([now[name] for name in order]) for row in rows if (now := row.now)]
+        self.connection.exec_driver_sql(str(statement), told)
 
     def _identity(self, lookup: Lookup) -> tuple[Callable[[Row], Values], list[ColumnElement[bool]]]:
         """Return what makes the parameters that name a row, and the conditions that they belong to."""
@@ -230,11 +238,11 @@ def _group(row: Row) -> tuple[int, str, tuple[str, ...]] | None:
     return (1, row.lookup, changed) if changed else None
 
 
-def sought(column: Column[Any], value: str) -> str | int | None:
-    """Return a value as rows are looked for by it; None if the column cannot have it."""
+def sought(column: Column[Any], values: Sequence[str]) -> Sequence[str | int]:
+    """Return values as rows are looked for by them, without those that the column cannot have."""
     if not isinstance(column.type, Integer):
-        return value
-    return int(value) if re.fullmatch("-?[0-9]{1,18}", value) else None
+        return values
+    return [int(value) for value in values if re.fullmatch("-?[0-9]{1,18}", value)]
 
 
 def width(column: Column[Any]) -> int:
