@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from syncd import Account, Blocked, Delivery, Rejected
 
@@ -15,9 +15,10 @@ from .options import AsteriskOptions
 from .phones import Phones
 from .platform import number_of, text_of
 from .references import Mentions, References, require_unused, split
-from .rows import Rows
+from .rows import Rows, Values
 from .twinning import Twinning
 
+_NUMBERS = frozenset({"extension", "softphone"})
 _SOFT = "-soft"
 """Behind the number of the desk phone: the auth of the soft phone, by which it is found."""
 
@@ -28,7 +29,7 @@ class Endpoints:
     def __init__(self, rows: Rows, options: AsteriskOptions) -> None:
         self.rows = rows
         self.options = options
-        self.phones = Phones(rows)
+        self.phones = Phones(rows, options.aor)
         self.references = References(rows, [QUEUES, *options.references])
         context = options.voicemail
         lists = {"aors": "", "auth": ""} | ({} if context is None else {"mailboxes": f"@{context}"})
@@ -65,8 +66,8 @@ class Endpoints:
 
     def add(self, account: Account) -> str:
         number = number_of(account, self.options.extensions)
-        self.phones.make(number, number, self.options.endpoint, self.options.aor)
-        return self.change(number, account, frozenset(account.fields), enabled=account.enabled)
+        first = self.options.endpoint
+        return self._follow(number, account, frozenset(account.fields), first, enabled=account.enabled)
 
     def change(
         self, remote_id: str, account: Account, changed: frozenset[str], *, enabled: bool | None
@@ -74,20 +75,27 @@ class Endpoints:
         desk, number = self.phones.endpoint(remote_id), text_of(account, "extension")
         if "extension" in changed and number != remote_id:
             self._rename(remote_id, number_of(account, self.options.extensions))
-        number = str(desk["id"])
+        return self._follow(str(desk["id"]), account, changed, None, enabled=enabled)
+
+    def _follow(
+        self,
+        number: str,
+        account: Account,
+        changed: frozenset[str],
+        first: Mapping[str, str] | None,
+        *,
+        enabled: bool | None,
+    ) -> str:
+        """Make everything of a desk phone follow the account; ``first`` as in ``Phones.write``."""
         was, soft = self._follow_softphone(number, account, changed)
         own = [number] if soft is None else [number, soft]
-        if self.mailboxes is not None:
-            self.mailboxes.follow(desk, own, account, changed)
-        self._write(number, number, account, changed, "password", desk=number)
+        values = {} if self.mailboxes is None else self.mailboxes.follow(own, account, changed)
+        self._add_columns(values, number, account, changed)
+        secret = _secret(account, "password", changed)
+        named = not changed.isdisjoint(_NUMBERS)
+        self.phones.write(number, values, secret, auth=number, first=first, named=named, enabled=enabled)
         if soft is not None:
-            more = changed if soft == was else changed.union(account.fields)
-            self._write(soft, f"{number}{_SOFT}", account, more, "softphone_password", desk=number)
-            if self.mailboxes is not None:
-                self.rows.change(self.phones.endpoint(soft), {"mailboxes": desk["mailboxes"]})
-        if enabled is not None or soft != was:
-            for one in own if enabled is not None else own[1:]:
-                self.phones.switch(one, enabled=account.enabled if enabled is None else enabled)
+            self._write_softphone(soft, number, account, changed, enabled=enabled, new=soft != was)
         if self.twinning is not None and ("twinning" in changed or enabled is not None):
             self.twinning.follow(number, text_of(account, "twinning") if account.enabled else None)
         return number
@@ -129,7 +137,9 @@ class Endpoints:
         if self.mailboxes is not None and "mailbox" in delivery.changed and (box := self.mailboxes.of(desk)):
             self.mailboxes.move(box, name, self._own(number))
             for one in self._own(number):
-                self.mailboxes.name(self.phones.endpoint(one), box, name)
+                endpoint = self.phones.endpoint(one)
+                names = self.mailboxes.named(one, endpoint["mailboxes"], box, name)
+                self.rows.change(endpoint, {"mailboxes": names})
         if soft is not None and "softphone" in delivery.changed:
             self._require_unused([soft], [], self._own(number))
             self.phones.rename(soft, f"{name}s", (f"{number}{_SOFT}",) * 2)
@@ -178,29 +188,41 @@ class Endpoints:
             raise Blocked(f"{soft} cannot be the soft phone of {number}: {there} is there already", [there])
         if soft is None:
             self.phones.remove(str(was))
-        elif was is None:
-            self.phones.make(soft, auth, {**self.options.endpoint, **first}, self.options.aor)
-        else:
+        elif was is not None:
             self.phones.rename(was, soft, (auth, auth))
         return was, soft
 
-    def _write(
-        self, number: str, auth: str, account: Account, changed: frozenset[str], password: str, *, desk: str
+    def _write_softphone(
+        self,
+        soft: str,
+        number: str,
+        account: Account,
+        changed: frozenset[str],
+        *,
+        enabled: bool | None,
+        new: bool,
     ) -> None:
-        """Write what one telephone has of the account."""
-        defaults = self.options.endpoint
-        values = {
-            name: text_of(account, name) or defaults.get(name)
-            for name in self.options.columns
-            if name in changed
-        }
-        if changed & {"name", "extension"}:
-            values["callerid"] = callerid(account, desk)
-        self.rows.change(self.phones.endpoint(number), values)
-        secret = None
-        if password in changed:
-            secret = text_of(account, password) or unknown_secret()
-        self.phones.secure(number, auth, secret, named=bool(changed & {"extension", "softphone"}))
+        """Write what the soft phone of a desk phone has; ``new``: it was not called so before."""
+        first = None
+        if new:
+            changed = changed.union(account.fields)
+            enabled = account.enabled if enabled is None else enabled
+            first = {**self.options.endpoint, **(self.options.softphone or {})}
+        values = {}
+        if self.mailboxes is not None:
+            values["mailboxes"] = self.phones.endpoint(number)["mailboxes"]
+        self._add_columns(values, number, account, changed)
+        secret = _secret(account, "softphone_password", changed)
+        auth, named = f"{number}{_SOFT}", not changed.isdisjoint(_NUMBERS)
+        self.phones.write(soft, values, secret, auth=auth, first=first, named=named, enabled=enabled)
+
+    def _add_columns(self, values: Values, number: str, account: Account, changed: frozenset[str]) -> None:
+        """Add what both telephones have of the account; ``number``: that of the desk phone."""
+        for name in self.options.columns:
+            if name in changed:
+                values[name] = text_of(account, name) or self.options.endpoint.get(name)
+        if "name" in changed or "extension" in changed:
+            values["callerid"] = callerid(account, number)
 
     def _rename(self, old: str, new: str) -> None:
         """Give the desk phone another number, and all that is named after it."""
@@ -232,6 +254,11 @@ class Endpoints:
         found = [one for number in numbers for one in self.references.of(number)]
         found += self.mentions.of(names, own or numbers)
         require_unused(numbers[0], list(dict.fromkeys(found)))
+
+
+def _secret(account: Account, name: str, changed: frozenset[str]) -> str | None:
+    """Return the password to write, None if it stays."""
+    return (text_of(account, name) or unknown_secret()) if name in changed else None
 
 
 def _texts(accounts: Iterable[Account], name: str) -> set[str]:

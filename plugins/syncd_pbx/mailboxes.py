@@ -9,7 +9,10 @@ from syncd import Account
 from .marks import unknown_pin
 from .platform import text_of
 from .references import Mentions, require_unused, split
-from .rows import Row, Rows
+from .rows import Row, Rows, Values
+
+_OURS = frozenset({"mailbox", "pin", "email", "name"})
+"""The fields that a mailbox has of an account."""
 
 
 class Mailboxes:
@@ -33,11 +36,16 @@ class Mailboxes:
         end = self.address("")
         return next((name.removesuffix(end) for name in split(names) if name.endswith(end)), None)
 
-    def follow(self, endpoint: Row, own: Iterable[str], account: Account, changed: frozenset[str]) -> None:
-        """Make the mailbox follow the account; one that it loses is deleted. ``own``: the account's endpoints."""
-        if not changed & {"mailbox", "pin", "email", "name"}:
-            return
-        was, box = self.of(endpoint), text_of(account, "mailbox")
+    def follow(self, own: list[str], account: Account, changed: frozenset[str]) -> Values:
+        """Make the mailbox follow the account; one that it loses is deleted. Return what its endpoints are to have.
+
+        ``own``: the account's endpoints, of which the first need not be there yet.
+        """
+        if changed.isdisjoint(_OURS):
+            return {}
+        endpoint, box = self.rows.one("ps_endpoints", own[0]), text_of(account, "mailbox")
+        names = None if endpoint is None else endpoint["mailboxes"]
+        was = self.first(names)
         if was and was != box:
             self.move(was, box, own)
         if box:
@@ -47,7 +55,7 @@ class Mailboxes:
             self.rows.put(
                 "voicemail", box, values, {} if "password" in values else {"password": unknown_pin()}
             )
-        self.name(endpoint, was, box)
+        return {"mailboxes": self.named(own[0], names, was, box)}
 
     def move(self, was: str, box: str | None, own: Iterable[str]) -> None:
         """Give a mailbox another number, or delete it. Raises Blocked where others use either."""
@@ -61,10 +69,10 @@ class Mailboxes:
         elif row is not None:
             self.rows.change(row, {"mailbox": box})
 
-    def name(self, endpoint: Row, was: str | None, box: str | None) -> None:
-        """Name the mailbox in the endpoint, instead of the one that it had."""
+    def named(self, number: str, names: str | None, was: str | None, box: str | None) -> str:
+        """Return the list of an endpoint with one mailbox instead of the one that it had."""
         gone = None if was is None else self.address(was)
-        others = [name for name in split(endpoint["mailboxes"]) if name != gone]
+        others = [name for name in split(names) if name != gone]
         mine = [self.address(box)] if box else []
-        self.mentions.note(endpoint["id"], mine)
-        self.rows.change(endpoint, {"mailboxes": ",".join(dict.fromkeys(mine + others))})
+        self.mentions.note(number, mine)
+        return ",".join(dict.fromkeys(mine + others))

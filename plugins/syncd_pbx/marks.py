@@ -18,6 +18,11 @@ def off(name: str) -> str:
     return name if is_off(name) else f"{_PREFIX}{secrets.token_hex(BITS // 8)}:{name}"
 
 
+def like_off(name: str) -> str:
+    """Return a text as long as what ``off`` returns."""
+    return name if is_off(name) else f"{_PREFIX}{'0' * (BITS // 4)}:{name}"
+
+
 def on(name: str) -> str:
     """Return the name as it was."""
     return name.split(":", 2)[2] if is_off(name) else name

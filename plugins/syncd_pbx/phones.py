@@ -6,16 +6,18 @@ from collections.abc import Iterable, Mapping
 
 from syncd import Blocked, Gone
 
-from .marks import is_off, off, on, unknown_secret
+from .marks import is_off, like_off, off, on, unknown_secret
 from .references import split
-from .rows import Row, Rows
+from .rows import Row, Rows, Values
 
 
 class Phones:
     """The telephones of one Asterisk, by the ids of their endpoints."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, aor: Mapping[str, str | int]) -> None:
+        """``aor``: what a new AOR gets."""
         self.rows = rows
+        self.aor = aor
 
     def load(self, numbers: Iterable[str]) -> None:
         """Read what belongs to these endpoints."""
@@ -32,37 +34,55 @@ class Phones:
             raise Gone(f"there is no endpoint {number} any more")
         return row
 
-    def make(self, number: str, auth: str, first: Mapping[str, object], aor: Mapping[str, object]) -> None:
-        """Make an endpoint, if it is not there."""
-        if self.rows.one("ps_endpoints", number) is None:
-            self.rows.put("ps_aors", number, {}, aor)
-            self.rows.insert("ps_endpoints", {"aors": number, "auth": auth, **first, "id": number})
+    def write(
+        self,
+        number: str,
+        values: Values,
+        password: str | None,
+        *,
+        auth: str,
+        first: Mapping[str, object] | None,
+        named: bool,
+        enabled: bool | None,
+    ) -> None:
+        """Make the columns of an endpoint equal to ``values``, and let it log in, or not, where ``enabled`` is told.
 
-    def secure(self, number: str, auth: str, password: str | None, *, named: bool) -> None:
-        """Write the password, if it is one; see that there always is one. ``named``: the number is new."""
-        endpoint = self.endpoint(number)
-        if not split(endpoint["auth"]):
-            self.rows.change(endpoint, {"auth": auth})  # without one, Asterisk asks nobody for a password
+        ``first``: what a new endpoint gets, whose auth is called ``auth``; None where there has to be one.
+        ``named``: the number is new. Raises Gone.
+        """
+        endpoint = self.rows.one("ps_endpoints", number)
+        if endpoint is None and first is None:
+            raise Gone(f"there is no endpoint {number} any more")
+        if endpoint is None:
+            self.rows.put("ps_aors", number, {}, self.aor)
+            auths, aors = [], [number]
+            values = {name: value for name, value in values.items() if value}
+        else:
+            auths, aors = split(endpoint["auth"]), split(endpoint["aors"])
+        if not auths:  # without one, Asterisk asks nobody for a password
+            values["auth"], auths = auth, [auth]
+        if enabled is False or (enabled and any(map(is_off, aors))):
+            aors = [_turned(name, enabled=enabled) for name in aors]
+            values["aors"] = ",".join(aors)
+        self.rows.put("ps_endpoints", number, values, {"aors": number, **(first or {})})
+        for name in auths:
+            self._log_in(name, number, password, named=named, enabled=enabled)
+
+    def _log_in(
+        self, auth: str, number: str, password: str | None, *, named: bool, enabled: bool | None
+    ) -> None:
+        """Write the password, if it is one; see that there always is one."""
+        login = self.rows.one("ps_auths", auth)
         values = {} if password is None else {"password": password, "auth_type": "userpass"}
-        first = {"auth_type": "userpass", "username": number}
-        if password is None:
-            first["password"] = unknown_secret()
-        for name in split(endpoint["auth"]):
-            login = self.rows.put("ps_auths", name, values, first)
-            if named:
-                # Whoever could not be disabled one day is not taken on.
-                self.rows.require_room("ps_auths", {"username": off(login["username"] or number)})
-
-    def switch(self, number: str, *, enabled: bool) -> None:
-        """Let nobody log in, and nobody be called; or undo that."""
-        turn = on if enabled else off
-        endpoint = self.endpoint(number)
-        if not enabled or any(map(is_off, split(endpoint["aors"]))):
-            self.rows.change(endpoint, {"aors": ",".join(turn(name) for name in split(endpoint["aors"]))})
-        for name in split(endpoint["auth"]):
-            login = self.rows.one("ps_auths", name)
-            if login is not None and enabled is is_off(login["username"] or number):
-                self.rows.change(login, {"username": turn(login["username"] or number)})
+        if login is None:
+            values = {"auth_type": "userpass", "password": password or unknown_secret(), "username": number}
+        name = (login and login["username"]) or number
+        if enabled is not None and enabled is is_off(name):
+            values["username"] = _turned(name, enabled=enabled)
+        self.rows.put("ps_auths", auth, values, {})
+        if named:
+            # Whoever could not be disabled one day is not taken on.
+            self.rows.require_room("ps_auths", {"username": like_off(name)})
 
     def rename(self, old: str, new: str, auth: tuple[str, str]) -> None:
         """Give an endpoint and what is named after it another number; ``auth``: its auth, before and after."""
@@ -100,3 +120,7 @@ class Phones:
 
 def _renamed(names: Iterable[str], old: str, new: str) -> list[str]:
     return [(off(new) if is_off(name) else new) if on(name) == old else name for name in names]
+
+
+def _turned(name: str, *, enabled: bool) -> str:
+    return on(name) if enabled else off(name)

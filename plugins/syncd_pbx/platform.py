@@ -173,5 +173,5 @@ def number_of(account: Account, extensions: str) -> str:
 
 def text_of(account: Account, name: str) -> str | None:
     """Return the one text of a field, None where there is none."""
-    value = account.fields.get(name) or None
-    return value if isinstance(value, str) or value is None else value[0]
+    value = account.fields.get(name)
+    return (value if isinstance(value, str) else value[0]) if value else None

@@ -102,4 +102,4 @@ def require_unused(number: str, references: Sequence[str]) -> None:
 
 def split(names: str | None) -> list[str]:
     """Return the names of a list, as Asterisk separates them."""
-    return [name.strip() for name in (names or "").split(",") if name.strip()]
+    return [name for one in names.split(",") if (name := one.strip())] if names else []

@@ -89,7 +89,9 @@ class Rows:
         typed = sought(column, wanted)
         statement = self._select(name, column.in_(bindparam("sought", expanding=True)))
         for start in range(0, len(typed), _MOST):
-            for one in self.connection.execute(statement, {"sought": typed[start : start + _MOST]}).mappings():
+            for one in self.connection.execute(
+                statement, {"sought": typed[start : start + _MOST]}
+            ).mappings():
                 key = str(one[lookup.by])
                 found[key] = (*found.get(key, ()), Row(name, dict(one)))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from syncd import Account, Blocked, Delivery, Gone, Rejected
 
 from .batches import Names
-from .marks import digest, is_off, off, on, unknown_secret
+from .marks import digest, is_off, like_off, off, on, unknown_secret
 from .options import KamailioOptions
 from .platform import number_of, text_of
 from .references import References, require_unused
@@ -99,7 +99,7 @@ class Subscribers:
         values: Values = {name: text_of(account, name) for name in self.options.columns if name in changed}
         if "extension" in changed:
             # Whoever could not be disabled one day is not taken on.
-            self.rows.require_room("subscriber", {"username": off(number)})
+            self.rows.require_room("subscriber", {"username": like_off(number)})
         if "password" in changed:
             values |= self._hashes(number, text_of(account, "password") or unknown_secret())
         return values
