@@ -42,14 +42,14 @@ class Endpoints:
         accounts = [one.account for one in deliveries]
         desks = _texts(accounts, "extension") | {one.remote_id for one in deliveries if one.remote_id}
         numbers = sorted(desks | _texts(accounts, "softphone"))
-        self.phones.load(numbers)
+        there = self.phones.load(numbers)
         if self.options.softphone is not None:
             self.rows.load("ps_auths", [f"{number}{_SOFT}" for number in desks])
             self.phones.load([soft for number in desks if (soft := self._softphone(number))])
         if self.mailboxes is not None:
-            there = [row for one in numbers if (row := self.rows.one("ps_endpoints", one))]
-            boxes = {box for row in there if (box := self.mailboxes.of(row))}
-            self.rows.load("voicemail", boxes | _texts(accounts, "mailbox"))
+            boxes = {box for row in there if (box := self.mailboxes.of(row))} | _texts(accounts, "mailbox")
+            self.rows.load("voicemail", boxes)
+            self.rows.load("ps_endpoints", boxes)
         if self.twinning is not None:
             for name in ("followme", "followme_numbers"):
                 self.rows.load(name, numbers)
@@ -58,6 +58,8 @@ class Endpoints:
             for one in deliveries
             if one.remote_id and (one.action == "delete" or one.changed & {"extension", "softphone"})
         ]
+        if self.options.softphone is not None:
+            self.rows.load("ps_endpoints", [f"{number}{_SOFT}" for number in leaving])
         self.references.load(number for one in leaving for number in self._own(one))
 
     def find(self, account: Account) -> str | None:

@@ -74,5 +74,6 @@ class Mailboxes:
         gone = None if was is None else self.address(was)
         others = [name for name in split(names) if name != gone]
         mine = [self.address(box)] if box else []
-        self.mentions.note(number, mine)
+        if box != number:
+            self.mentions.note(number, mine)
         return ",".join(dict.fromkeys(mine + others))

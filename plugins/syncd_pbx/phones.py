@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from syncd import Blocked, Gone
 
@@ -19,13 +19,12 @@ class Phones:
         self.rows = rows
         self.aor = aor
 
-    def load(self, numbers: Iterable[str]) -> None:
-        """Read what belongs to these endpoints."""
-        numbers = list(numbers)
-        self.rows.load("ps_endpoints", numbers)
-        there = [row for number in numbers if (row := self.rows.one("ps_endpoints", number))]
+    def load(self, numbers: Collection[str]) -> list[Row]:
+        """Read what belongs to these endpoints; return those that are there."""
+        there = self.rows.load("ps_endpoints", numbers)
         self.rows.load("ps_auths", [*numbers, *(name for row in there for name in split(row["auth"]))])
         self.rows.load("ps_aors", [*numbers, *(on(name) for row in there for name in split(row["aors"]))])
+        return there
 
     def endpoint(self, number: str) -> Row:
         """Return the endpoint. Raises Gone."""
@@ -53,18 +52,20 @@ class Phones:
         endpoint = self.rows.one("ps_endpoints", number)
         if endpoint is None and first is None:
             raise Gone(f"there is no endpoint {number} any more")
-        if endpoint is None:
-            self.rows.put("ps_aors", number, {}, self.aor)
-            auths, aors = [], [number]
-            values = {name: value for name, value in values.items() if value}
-        else:
-            auths, aors = split(endpoint["auth"]), split(endpoint["aors"])
+        auths, aors = (
+            ([], [number]) if endpoint is None else (split(endpoint["auth"]), split(endpoint["aors"]))
+        )
         if not auths:  # without one, Asterisk asks nobody for a password
             values["auth"], auths = auth, [auth]
         if enabled is False or (enabled and any(map(is_off, aors))):
             aors = [_turned(name, enabled=enabled) for name in aors]
             values["aors"] = ",".join(aors)
-        self.rows.put("ps_endpoints", number, values, {"aors": number, **(first or {})})
+        if endpoint is None:
+            self.rows.put("ps_aors", number, {}, self.aor)
+            told = {name: value for name, value in values.items() if value}
+            self.rows.insert("ps_endpoints", {"aors": number, **(first or {}), **told, "id": number})
+        else:
+            self.rows.change(endpoint, values)
         for name in auths:
             self._log_in(name, number, password, named=named, enabled=enabled)
 
@@ -74,12 +75,14 @@ class Phones:
         """Write the password, if it is one; see that there always is one."""
         login = self.rows.one("ps_auths", auth)
         values = {} if password is None else {"password": password, "auth_type": "userpass"}
-        if login is None:
-            values = {"auth_type": "userpass", "password": password or unknown_secret(), "username": number}
         name = (login and login["username"]) or number
         if enabled is not None and enabled is is_off(name):
             values["username"] = _turned(name, enabled=enabled)
-        self.rows.put("ps_auths", auth, values, {})
+        if login is None:
+            first = {"auth_type": "userpass", "password": password or unknown_secret(), "username": number}
+            self.rows.insert("ps_auths", {**first, **values, "id": auth})
+        else:
+            self.rows.change(login, values)
         if named:
             # Whoever could not be disabled one day is not taken on.
             self.rows.require_room("ps_auths", {"username": like_off(name)})

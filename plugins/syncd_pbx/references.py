@@ -76,13 +76,18 @@ class Mentions:
             for row in self.rows.every("ps_endpoints", self._unusual()):
                 self.note(row["id"], (on(name) for column in self.lists for name in split(row[column])))
         wanted = set(names)
-        numbers = set().union(*(self._by.get(name, ()) for name in wanted)) - set(own)
+        numbers = set().union(*(self._by.get(name, ()) for name in wanted), self._alike(wanted)) - set(own)
         return sorted(f"endpoint {number}" for number in numbers if wanted & self._named(number))
 
     def _named(self, number: str) -> set[str]:
         """Return what an endpoint names now."""
         row = self.rows.one("ps_endpoints", number)
         return {on(name) for column in self.lists for name in split(row[column])} if row else set()
+
+    def _alike(self, names: Iterable[str]) -> set[str]:
+        """Return how endpoints are called that name one of ``names`` because that is called like them."""
+        ends = tuple(filter(None, self.lists.values()))
+        return {name.rpartition("@")[0] if name.endswith(ends) else name for name in names}
 
     def _unusual(self) -> ColumnElement[bool]:
         columns = self.rows.tables["ps_endpoints"].columns

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import (
@@ -80,8 +80,8 @@ class Rows:
         self._widths: dict[str, dict[str, int]] = {}
         self._undo: list[tuple[Row, Values | None]] = []
 
-    def load(self, name: str, values: Iterable[str]) -> None:
-        """Read the rows with one of these values, as far as they are not known yet."""
+    def load(self, name: str, values: Collection[str]) -> list[Row]:
+        """Return the rows that have one of these values now, read as far as they are not known yet."""
         lookup, found = self.lookups[name], self._found[name]
         column = self.tables[lookup.table].columns[lookup.by]
         wanted = [value for value in dict.fromkeys(values) if value not in found]
@@ -94,6 +94,7 @@ class Rows:
             ).mappings():
                 key = str(one[lookup.by])
                 found[key] = (*found.get(key, ()), Row(name, dict(one)))
+        return [row for value in values if found[value] for row in self.those(name, value)]
 
     def those(self, name: str, value: str) -> list[Row]:
         """Return the rows that have this value now."""
@@ -209,11 +210,12 @@ class Rows:
         self.connection.execute(statement, told)
 
     def _insert(self, lookup: Lookup, columns: tuple[str, ...], rows: Collection[Row]) -> None:
-        # Values that were fitted are what drivers take: SQLAlchemy would look at each once more.
+        # Drivers take fitted values as they are: SQLAlchemy would look at each once more.
         dialect = self.connection.dialect
-        statement = insert(self.tables[lookup.table]).compile(dialect=dialect, column_keys=columns)
+        table = self.tables[lookup.table]
+        statement = insert(table).inline().compile(dialect=dialect, column_keys=columns)
         order = statement.positiontup or ()
-        told = [tuple([now[name] for name in order]) for row in rows if (now := row.now)]
+        told = [tuple(map(now.__getitem__, order)) for row in rows if (now := row.now)]
         self.connection.exec_driver_sql(str(statement), told)
 
     def _identity(self, lookup: Lookup) -> tuple[Callable[[Row], Values], list[ColumnElement[bool]]]:
@@ -263,18 +265,25 @@ def fitted(column: Column[Any], value: Any) -> Any:
     kind = column.type
     if not isinstance(value, str):
         return "" if value is None and not column.nullable and isinstance(kind, String) else value
-    name = f"{column.table.name}.{column.name}"
     if isinstance(kind, Integer):
         if not re.fullmatch("-?[0-9]{1,18}", value):
-            raise Rejected(f"the column {name} takes numbers; map another value")
+            raise Rejected(f"the column {_called(column)} takes numbers; map another value")
         return int(value)
     if not isinstance(kind, String):
-        raise Rejected(f"the column {name} is {kind}, which cannot be written; leave it out of the options")
+        raise Rejected(
+            f"the column {_called(column)} is {kind}, which cannot be written; leave it out of the options"
+        )
     if isinstance(kind, Enum) and value not in kind.enums:
-        raise Rejected(f"the column {name} takes one of {', '.join(kind.enums)}; map another value")
+        raise Rejected(
+            f"the column {_called(column)} takes one of {', '.join(kind.enums)}; map another value"
+        )
     if kind.length is not None and len(value) > kind.length:
         raise Rejected(
-            f"{len(value)} characters do not fit the column {name}, which takes {kind.length}; "
+            f"{len(value)} characters do not fit the column {_called(column)}, which takes {kind.length}; "
             "widen the column, or map a shorter value"
         )
     return value
+
+
+def _called(column: Column[Any]) -> str:
+    return f"{column.table.name}.{column.name}"

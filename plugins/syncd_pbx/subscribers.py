@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from syncd import Account, Blocked, Delivery, Gone, Rejected
 
@@ -32,7 +32,7 @@ class Subscribers:
         """Read for all what will be needed of each."""
         numbers = {text_of(one.account, "extension") for one in deliveries}
         numbers |= {one.remote_id for one in deliveries}
-        self._load([number for number in numbers if number])
+        self._load({number for number in numbers if number})
         leaving = [one for one in deliveries if one.action == "delete" or "extension" in one.changed]
         self.references.load(one.remote_id for one in leaving if one.remote_id)
 
@@ -45,8 +45,9 @@ class Subscribers:
         if self._of(number) is not None:
             return self.change(number, account, changed, enabled=account.enabled)
         values = self._values(account, changed | {"password"}, number)
-        row = self.rows.insert("subscriber", {**values, "username": number})
-        self._name(row, number if account.enabled else off(number))
+        login = number if account.enabled else off(number)
+        self.rows.insert("subscriber", {**values, "username": login})
+        self._note(login)
         return number
 
     def change(
@@ -60,10 +61,11 @@ class Subscribers:
         if "extension" in changed and number != on(login):
             self._require_possible(account, on(login), number)
             login, changed = off(number) if is_off(login) else number, changed | {"password"}
-        self.rows.change(row, self._values(account, changed, on(login)))
+        values = self._values(account, changed, on(login))
         if enabled is not None:
             login = on(login) if enabled else off(login)
-        self._name(row, login)
+        self.rows.change(row, {**values, "username": login})
+        self._note(login)
         return on(login)
 
     def delete(self, remote_id: str) -> None:
@@ -84,7 +86,9 @@ class Subscribers:
         if row is None:
             raise Gone(f"there is no subscriber {number} in {self.options.domain} any more")
         require_unused(number, self.references.of(number))
-        self._name(row, off(name) if is_off(row["username"]) else name)
+        login = off(name) if is_off(row["username"]) else name
+        self.rows.change(row, {"username": login})
+        self._note(login)
         return name
 
     def listed(self) -> Iterator[tuple[str, str]]:
@@ -104,8 +108,8 @@ class Subscribers:
             values |= self._hashes(number, text_of(account, "password") or unknown_secret())
         return values
 
-    def _name(self, row: Row, login: str) -> None:
-        self.rows.change(row, {"username": login})
+    def _note(self, login: str) -> None:
+        """Learn how somebody who is disabled is called from now on."""
         if is_off(login):
             self._disabled()[on(login)] = login
 
@@ -116,10 +120,9 @@ class Subscribers:
             row = self.rows.one("subscriber", login)
         return row
 
-    def _load(self, numbers: Iterable[str]) -> None:
+    def _load(self, numbers: Names) -> None:
         """Read the rows of many numbers."""
-        self.rows.load("subscriber", numbers)
-        absent = [number for number in numbers if self.rows.one("subscriber", number) is None]
+        absent = numbers - {row["username"] for row in self.rows.load("subscriber", numbers)}
         self.rows.load("subscriber", [login for one in absent if (login := self._disabled().get(one))])
 
     def _disabled(self) -> dict[str, str]:

@@ -204,6 +204,23 @@ def test_every_reference_is_named(database):
     assert "off:" == database.one("ps_auths")["username"][:4]
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_nobody_is_given_a_mailbox_that_is_called_like_the_telephone_of_somebody_else(
+    platform, database, together
+):
+    adds = [Delivery(one, "add", one, None, account(one, mailbox=str(one))) for one in (100, 200)]
+    taken = Delivery(3, "update", 3, "200", account(200, mailbox="100"), frozenset({"mailbox"}))
+
+    if together:
+        assert ["100", "200", Blocked] == delivered(platform, *adds, taken)
+    else:
+        assert ["100", "200"] == delivered(platform, *adds)
+        assert [Blocked] == delivered(platform, taken)
+
+    assert ["100", "200"] == sorted(row["mailbox"] for row in database.rows("voicemail"))
+    assert "200@default" == database.one("ps_endpoints", id="200")["mailboxes"]
+
+
 def test_a_mailbox_of_somebody_else_keeps_its_number(platform, database):
     platform.add(account(100))
     platform.add(account(300, mailbox="100"))
