@@ -124,10 +124,11 @@ class Rows:
             return row
         return self.insert(name, {**first, **values, self.lookups[name].by: value})
 
-    def insert(self, name: str, values: Mapping[str, Any]) -> Row:
-        """Make a new row."""
+    def insert(self, name: str, values: Values) -> Row:
+        """Make a new row of ``values``, which belong to it from now on."""
         row = Row(name, None)
-        self._set(row, self._fitted(name, {**values, **self.lookups[name].within}))
+        values.update(self.lookups[name].within)
+        self._set(row, self._fitted(name, values))
         return row
 
     def change(self, row: Row, values: Mapping[str, Any]) -> None:
@@ -187,7 +188,7 @@ class Rows:
             columns = self.tables[self.lookups[name].table].columns
             widths = self._widths[name] = {one.name: width(one) for one in columns}
         for column, value in values.items():
-            if type(value) is not str or len(value) > widths[column]:
+            if type(value) is not int and (type(value) is not str or len(value) > widths[column]):
                 values[column] = fitted(self.tables[self.lookups[name].table].columns[column], value)
         return values
 
