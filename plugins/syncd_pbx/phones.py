@@ -52,9 +52,8 @@ class Phones:
         endpoint = self.rows.one("ps_endpoints", number)
         if endpoint is None and first is None:
             raise Gone(f"there is no endpoint {number} any more")
-        auths, aors = (
-            ([], [number]) if endpoint is None else (split(endpoint["auth"]), split(endpoint["aors"]))
-        )
+        auths = [] if endpoint is None else split(endpoint["auth"])
+        aors = [number] if endpoint is None else split(endpoint["aors"])
         if not auths:  # without one, Asterisk asks nobody for a password
             values["auth"], auths = auth, [auth]
         if enabled is False or (enabled and any(map(is_off, aors))):
