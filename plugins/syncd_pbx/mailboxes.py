@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from syncd import Account
 
@@ -46,6 +46,8 @@ class Mailboxes:
         endpoint, box = self.rows.one("ps_endpoints", own[0]), text_of(account, "mailbox")
         names = None if endpoint is None else endpoint["mailboxes"]
         was = self.first(names)
+        if box and was != box and self.rows.one("voicemail", box) is not None:
+            require_unused(f"mailbox {box}", self.mentions.of({self.address(box)}, own))
         if was and was != box:
             self.move(was, box, own)
         if box:
@@ -57,14 +59,14 @@ class Mailboxes:
             )
         return {"mailboxes": self.named(own[0], names, was, box)}
 
-    def move(self, was: str, box: str | None, own: Iterable[str]) -> None:
-        """Give a mailbox another number, or delete it. Raises Blocked where others use either."""
-        own = list(own)
+    def move(self, was: str, box: str | None, own: Sequence[str]) -> None:
+        """Give a mailbox another number; it is deleted if there is none, or one that nobody uses is there.
+
+        Raises Blocked where others use it.
+        """
         require_unused(f"mailbox {was}", self.mentions.of({self.address(was)}, own))
-        row, there = self.rows.one("voicemail", was), box and self.rows.one("voicemail", box)
-        if box is None or there:
-            if box is not None:
-                require_unused(f"mailbox {box}", self.mentions.of({self.address(box)}, own))
+        row = self.rows.one("voicemail", was)
+        if box is None or self.rows.one("voicemail", box) is not None:
             self.rows.delete(row)
         elif row is not None:
             self.rows.change(row, {"mailbox": box})

@@ -54,7 +54,7 @@ class References:
 class Mentions:
     """Which endpoints name what, in the lists of their AORs, auths and mailboxes.
 
-    One scan for all: an endpoint that names only what it is called like cannot name anything of another one.
+    One scan for all, without the endpoints that name only what they are called like: those are looked up by that.
     """
 
     def __init__(self, rows: Rows, lists: Mapping[str, str]) -> None:
@@ -70,14 +70,18 @@ class Mentions:
             self._by[name].add(number)
 
     def of(self, names: Iterable[str], own: Iterable[str]) -> list[str]:
-        """Return the endpoints, without ``own``, that name one of ``names``."""
+        """Return the endpoints, without ``own``, that name one of ``names``, as messages call them."""
+        return [f"endpoint {number}" for number in self.numbers(names, own)]
+
+    def numbers(self, names: Iterable[str], own: Iterable[str]) -> list[str]:
+        """Return the ids of the endpoints, without ``own``, that name one of ``names``."""
         if not self._scanned:
             self._scanned = True
             for row in self.rows.every("ps_endpoints", self._unusual()):
                 self.note(row["id"], (on(name) for column in self.lists for name in split(row[column])))
         wanted = set(names)
         numbers = set().union(*(self._by.get(name, ()) for name in wanted), self._alike(wanted)) - set(own)
-        return sorted(f"endpoint {number}" for number in numbers if wanted & self._named(number))
+        return sorted(number for number in numbers if wanted & self._named(number))
 
     def _named(self, number: str) -> set[str]:
         """Return what an endpoint names now."""

@@ -230,6 +230,23 @@ def test_a_mailbox_of_somebody_else_keeps_its_number(platform, database):
     assert ("endpoint 300",) == refusal.value.references
 
 
+@pytest.mark.parametrize("had", [{}, {"mailbox": "101", "pin": "2222"}])
+def test_a_mailbox_that_another_telephone_has_is_not_taken_over(platform, database, had):
+    platform.add(account(100, mailbox="100", pin="1111"))
+    platform.add(account(101, **had))
+    before = database.everything()
+    with pytest.raises(Blocked, match="mailbox 100 is still used by endpoint 100") as refusal:
+        platform.update("101", account(101, mailbox="100", pin="2222"), frozenset({"mailbox", "pin"}))
+
+    assert ("endpoint 100",) == refusal.value.references
+    assert before == database.everything()
+
+    platform.delete("100")
+    platform.update("101", account(101, mailbox="100", pin="2222"), frozenset({"mailbox", "pin"}))
+
+    assert "2222" == database.one("voicemail")["password"]
+
+
 def test_subscribers_are_kept_by_references_too(database):
     platform = opened(kamailio(database, references=[STATUS]))
     platform.add(account(100))
