@@ -44,8 +44,10 @@ class Endpoints:
         numbers = sorted(desks | _texts(accounts, "softphone"))
         there = self.phones.load(numbers)
         if self.options.softphone is not None:
-            self.rows.load("ps_auths", [f"{number}{_SOFT}" for number in desks])
-            self.phones.load([soft for number in desks if (soft := self._softphone(number))])
+            auths = [f"{number}{_SOFT}" for number in desks]
+            self.rows.load("ps_auths", auths)
+            logins = [row for auth in auths if (row := self.rows.one("ps_auths", auth))]
+            self.phones.load([*auths, *(on(row["username"] or "") for row in logins)])
         if self.mailboxes is not None:
             boxes = {box for row in there if (box := self.mailboxes.of(row))} | _texts(accounts, "mailbox")
             self.rows.load("voicemail", boxes)
@@ -68,6 +70,8 @@ class Endpoints:
 
     def add(self, account: Account) -> str:
         number = number_of(account, self.options.extensions)
+        if self.rows.one("ps_endpoints", number) is not None:
+            self._require_own(number)
         first = self.options.endpoint
         return self._follow(number, account, frozenset(account.fields), first, enabled=account.enabled)
 
@@ -113,6 +117,8 @@ class Endpoints:
             self.rows.delete(self.rows.one("voicemail", box))
         for one in own:
             self.phones.remove(one)
+        if self.options.softphone is not None:
+            self.rows.delete(self.rows.one("ps_auths", f"{remote_id}{_SOFT}"))
         if self.twinning is not None:
             self.twinning.remove(remote_id)
 
@@ -156,11 +162,13 @@ class Endpoints:
         if self.mailboxes is not None:
             emails = {row["mailbox"]: row["email"] or "" for row in self.rows.every("voicemail")}
         mobiles = {} if self.twinning is None else self.twinning.all()
-        for row in self.rows.every("ps_endpoints"):
+        rows = list(self.rows.every("ps_endpoints"))
+        softphones = {name: row["id"] for row in rows for name in split(row["auth"]) if name.endswith(_SOFT)}
+        for row in rows:
             number, auths = row["id"], split(row["auth"])
             if not re.fullmatch(self.options.extensions, number) or any(one.endswith(_SOFT) for one in auths):
                 continue
-            soft = on(logins.get(f"{number}{_SOFT}", "")) if self.options.softphone is not None else ""
+            soft = softphones.get(f"{number}{_SOFT}", "") if self.options.softphone is not None else ""
             box = (self.mailboxes.first(row["mailboxes"]) if self.mailboxes is not None else None) or ""
             more = [str(row[name] or "") for name in sorted(self.options.columns)]
             enabled = not any(is_off(logins.get(name, "")) for name in auths)
@@ -190,7 +198,9 @@ class Endpoints:
             raise Blocked(f"{soft} cannot be the soft phone of {number}: {there} is there already", [there])
         if soft is None:
             self.phones.remove(str(was))
-        elif was is not None:
+        elif was is None:
+            self.rows.delete(self.rows.one("ps_auths", auth))
+        else:
             self.phones.rename(was, soft, (auth, auth))
         return was, soft
 
@@ -239,14 +249,26 @@ class Endpoints:
             self.twinning.rename(old, new)
 
     def _softphone(self, number: str) -> str | None:
-        """Return the number of the soft phone that belongs to a desk phone."""
-        login = self.rows.one("ps_auths", f"{number}{_SOFT}")
-        return None if login is None else on(login["username"] or "")
+        """Return the number of the soft phone that belongs to a desk phone: that which logs in with its auth."""
+        auth = f"{number}{_SOFT}"
+        if (login := self.rows.one("ps_auths", auth)) is None:
+            return None
+        endpoint = self.rows.one("ps_endpoints", on(login["username"] or ""))
+        if endpoint is not None and auth in split(endpoint["auth"]):
+            return str(endpoint["id"])
+        return next(iter(self.mentions.numbers({auth}, [number])), None)
 
     def _own(self, number: str) -> list[str]:
         """Return the endpoints of an account: its desk phone and its soft phone."""
         soft = self._softphone(number) if self.options.softphone is not None else None
         return [number] if soft is None else [number, soft]
+
+    def _require_own(self, number: str) -> None:
+        """Raise Blocked where a telephone that is there shares a password or a registration with others."""
+        found = self.mentions.of(self.phones.names(number), self._own(number))
+        if found:
+            shares = f"{number} cannot be adopted: it shares its auth or AOR with {', '.join(found)}"
+            raise Blocked(f"{shares}; give each its own", found)
 
     def _require_unused(self, numbers: list[str], boxes: list[str], own: Iterable[str] | None = None) -> None:
         """Raise Blocked with all that refers to these numbers, or to what belongs to them."""

@@ -171,6 +171,22 @@ def test_an_extension_that_exists_is_adopted_with_all_that_is_not_ours(platform,
     assert "door" == database.one("ps_auths")["username"]
 
 
+@pytest.mark.parametrize("auth", ["all", "101"])
+def test_a_telephone_that_shares_its_password_with_others_is_not_adopted(platform, database, auth):
+    database.insert("ps_auths", id=auth, auth_type="userpass", username=auth, password="of everybody")
+    for number in ("100", "101"):
+        database.insert("ps_endpoints", id=number, aors=number, auth=auth)
+        database.insert("ps_aors", id=number)
+    before = database.everything()
+    with pytest.raises(
+        Blocked, match="shares its auth or AOR with endpoint 101; give each its own"
+    ) as refusal:
+        platform.add(account(100))
+
+    assert ("endpoint 101",) == refusal.value.references
+    assert before == database.everything()
+
+
 def test_an_adopted_endpoint_that_asks_nobody_for_a_password_does_so_from_then_on(platform, database):
     database.insert("ps_endpoints", id="100", aors="100")
     platform.add(account())

@@ -124,6 +124,55 @@ def test_an_endpoint_that_is_there_is_not_taken_over_as_a_soft_phone(platform, d
         platform.add(soft(softphone="100"))
 
 
+def test_a_leaver_is_cut_off_and_deleted_even_if_somebody_has_deleted_the_soft_phone_by_hand(
+    platform, database
+):
+    empty = database.everything()
+    platform.add(soft())
+    whole = dict(platform.list())
+    database.run("DELETE FROM ps_endpoints WHERE id = '500'")
+    platform.disable("100", replace(soft(), enabled=False))
+
+    assert "off:" == database.one("ps_auths", id="100")["username"][:4]
+    assert "off:" == database.one("ps_endpoints")["aors"][:4]
+
+    platform.enable("100", soft())
+
+    assert whole.keys() == dict(platform.list()).keys()
+    assert whole != dict(platform.list())
+
+    platform.update("100", soft(), frozenset(platform.fields))
+
+    assert whole == dict(platform.list())
+
+    database.run("DELETE FROM ps_endpoints WHERE id = '500'")
+    database.run("DELETE FROM ps_aors WHERE id = '500'")
+    platform.delete("100")
+
+    assert empty == database.everything()
+
+
+@pytest.mark.parametrize("work", ["disable", "delete"])
+def test_a_soft_phone_is_known_by_its_auth_and_not_by_what_somebody_writes_into_that(
+    platform, database, work
+):
+    platform.add(account(300))
+    before = database.everything()
+    platform.add(soft())
+    database.run("UPDATE ps_auths SET username = '300' WHERE id = '100-soft'")
+    if work == "delete":
+        platform.delete("100")
+
+        assert before == database.everything()
+    else:
+        platform.disable("100", replace(soft(), enabled=False))
+        off = {row["id"] for row in database.rows("ps_endpoints") if row["aors"].startswith("off:")}
+
+        assert {"100", "500"} == off
+        assert "off:" == database.one("ps_auths", id="100-soft")["username"][:4]
+        assert "300" == database.one("ps_auths", id="300")["username"]
+
+
 def test_a_mobile_that_rings_along_is_the_first_number_of_follow_me(platform, database):
     platform.add(account(twinning="+491701234567"))
     database.insert("followme_numbers", name="100", ordinal=2, phonenumber="0301234", timeout=9)
