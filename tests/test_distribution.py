@@ -129,14 +129,14 @@ class TestStates:
         assert [("add", "1"), ("disable", "1"), ("add", "2")] == desk.calls
         assert (False, True) == (desk.there()[str(disabled)][0], desk.there()[str(other)][0])
 
-    def test_disabling_and_enabling_carry_what_else_has_changed(self, company, desk):
+    def test_disabling_comes_before_what_else_has_changed(self, company, desk):
         account = company.add(display_name="Ann")
         deliver(company, lane(desk))
         company.disable(account)
         company.change(account, display_name="Anna")
         deliver(company, lane(desk))
 
-        assert [("update", "1"), ("disable", "1")] == desk.calls[1:]
+        assert [("disable", "1"), ("update", "1")] == desk.calls[1:]
         assert {str(account): (False, {"display_name": "Anna"})} == desk.there()
 
         company.disable(account, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from syncd import Account, Blocked, ConnectorError, Delivery, Gone, Outcome, Unavailable
@@ -107,6 +108,7 @@ def _each(saved: Saved, batch: Sequence[Delivery]) -> list[Outcome]:
         raise  # the transaction is lost, and all that was in it
     except ConnectorError as error:
         if len(batch) <= 1:
+            _cut_off(saved, batch)
             return [Outcome(one.id, one.remote_id, error) for one in batch]
         middle = len(batch) // 2
         return _each(saved, batch[:middle]) + _each(saved, batch[middle:])
@@ -120,7 +122,21 @@ def _outcome(node: Node, delivery: Delivery) -> Outcome:
         raise
     except ConnectorError as error:
         node.rows.undo(before)
+        if bare := _bare(delivery):
+            _outcome(node, bare)
         return Outcome(delivery.id, delivery.remote_id, error)
+
+
+def _bare(delivery: Delivery) -> Delivery | None:
+    """Return what cuts a leaver off and changes nothing else; None for all others."""
+    leaves = delivery.action == "disable" and delivery.changed
+    return replace(delivery, changed=frozenset()) if leaves else None
+
+
+def _cut_off(saved: Saved, batch: Sequence[Delivery]) -> None:
+    """Cut off the leavers of whom not all could be done, which their outcomes tell."""
+    if leavers := [bare for one in batch if (bare := _bare(one))]:
+        _each(saved, leavers)
 
 
 def _exchanged(saved: Saved, group: Sequence[Delivery]) -> list[Outcome]:
@@ -142,6 +158,7 @@ def _exchanged(saved: Saved, group: Sequence[Delivery]) -> list[Outcome]:
     except ConnectorError as error:
         text = f"it exchanges numbers with {one.remote_id}, where that cannot be done: {error}"
         blocked = Blocked(text, error.references if isinstance(error, Blocked) else ())
+        _cut_off(saved, group)
         return [Outcome(each.id, each.remote_id, error if each is one else blocked) for each in group]
 
 

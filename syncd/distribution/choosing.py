@@ -16,7 +16,7 @@ from ..store.staging import stamp
 from .claims import doubtful, require_free
 from .lanes import Lane
 from .scanning import Scan
-from .steps import Step, belongs, opened, parting_of, sought, step_of, unopened
+from .steps import Step, belongs, cut_off, opened, parting_of, sought, step_of, unopened
 from .verdicts import trouble
 from .waits import Waits
 
@@ -138,6 +138,7 @@ class Choice:
                 return
             step = step_of(self._lane, row)
             if step is not None:
+                step = cut_off(self._lane, step)
                 require_free(self._database, self._lane, step)
                 step = self._opened(step)
         except Blocked as error:
@@ -154,7 +155,7 @@ class Choice:
             self.again(self._waits.settle(row.account))
         elif step.action == "delete":
             self._delete(step, batch)
-        elif self._waits.must_wait(row.account):
+        elif self._waits.must_wait(row.account) and (step.action != "disable" or step.final):
             self._waits.hold(row.account, row.wanted)
         elif row.account not in self._looked and (account := doubtful(self._database, self._lane, step)):
             batch.finds[row.account] = (row, [account])

@@ -81,6 +81,23 @@ def step_of(lane: Lane, row: Due, without: Collection[str] = ()) -> Step | None:
     return Step(row, "update", account, changed, state) if changed else None
 
 
+def cut_off(lane: Lane, step: Step) -> Step:
+    """Return the step by which a leaver is disabled, if that is what the step does, and nothing else is changed.
+
+    What has changed besides comes next: it may have to wait, for a key or a reference. Where it is not known how
+    the account looks there, the whole step is returned.
+    """
+    row = step.row
+    if step.action != "disable" or not step.changed or row.delivered is None:
+        return step
+    was, secrets = json.loads(row.delivered)["fields"], _secrets(lane)
+    fields = {name: value for name, value in _given(was).items() if name not in secrets}
+    fields |= {name: value for name, value in step.account.fields.items() if name in secrets - step.changed}
+    account = Account(step.account.key, step.account.kind, enabled=False, fields=fields)
+    state = _state(enabled=False, fields=was)
+    return step._replace(account=account, changed=frozenset(), delivered=state, final=False)
+
+
 def parting_of(lane: Lane, row: Due, attributes: Collection[str]) -> Step | None:
     """Return the step by which the account gives up its keys and nobody takes them yet.
 

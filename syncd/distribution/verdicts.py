@@ -44,7 +44,8 @@ def verdict_of(
     if isinstance(error, Denied):
         return Verdict("denied", change)
     if isinstance(error, Blocked):
-        return Verdict("blocked", change)
+        # A leaver may have been cut off, and no more.
+        return Verdict("blocked", change._replace(delivered=None) if step.action == "disable" else change)
     # Part of it may have been done: how the account looks there is not known any more.
     change = change._replace(delivered=None if isinstance(error, Rejected) else step.sent)
     if isinstance(error, Unavailable):

@@ -53,6 +53,7 @@ class Node:
     def __init__(self, office, kind):
         self.office = office
         self.database = sqlite_database(office.folder / "node.sqlite")
+        self.pjsip = kind == "asterisk"
         more = ASTERISK if kind == "asterisk" else 'domain = "sip.test"'
         text = CONFIGURATION.format(folder=office.folder, type=kind, more=more)
         office.config.write_text(text, "utf-8")
@@ -175,3 +176,43 @@ def test_a_leaver_is_cut_off_at_once_and_removed_after_the_grace_and_when_nothin
     node.sync(n2=bob)
 
     assert ["201"] == [row["id"] for row in node.database.rows("ps_endpoints")]
+
+
+def logins(node):
+    return {row["username"][:4] for row in node.database.rows("ps_auths" if node.pjsip else "subscriber")}
+
+
+def test_leavers_whose_new_numbers_have_to_wait_are_cut_off_at_once(any_node):
+    ann, bob, eve = ("Ann", "200", "staff"), ("Bob", "201", "staff"), ("Eve", "300", "staff")
+    any_node.sync(n1=ann, n2=bob, n3=eve)
+    any_node.database.insert("dynamic_status", id=1, title="Ann at home", make_call_from=200)
+    any_node.sync(n1=("Ann", "202", "staff"), n2=("Bob", "200", "staff"), n3=eve)
+
+    assert {"200", "201", "300"} == logins(any_node)
+
+    any_node.sync(n3=eve)
+
+    assert {"off:", "300"} == logins(any_node)
+
+    any_node.database.run("DELETE FROM dynamic_status")
+    any_node.office.later(hours=20)
+    any_node.office.out("sync")
+
+    assert {"off:", "300"} == logins(any_node)
+    assert [("done",)] == any_node.ask("SELECT DISTINCT state FROM remotes")
+    assert "as it should be" in any_node.office.out("verify")
+
+
+def test_a_leaver_of_whom_something_does_not_fit_is_cut_off_at_once(node):
+    node.sync(n1=("Ann", "200", "staff"), n2=("Bob", "201", "staff"))
+    node.sync(n1=("Ann" * 15, "200", "staff"), n2=("Bob", "201", "staff"))
+
+    assert [("failed",)] == node.ask("SELECT state FROM remotes WHERE account = 1")
+
+    node.sync(n2=("Bob", "201", "staff"))
+
+    assert {"off:", "201"} == logins(node)
+
+    node.sync(n1=("Ann", "200", "staff"), n2=("Bob", "201", "staff"))
+
+    assert {"200", "201"} == logins(node)
