@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from syncd import Account, Blocked, Delivery, Rejected
 
@@ -163,20 +164,27 @@ class Endpoints:
             emails = {row["mailbox"]: row["email"] or "" for row in self.rows.every("voicemail")}
         mobiles = {} if self.twinning is None else self.twinning.all()
         rows = list(self.rows.every("ps_endpoints"))
-        softphones = {name: row["id"] for row in rows for name in split(row["auth"]) if name.endswith(_SOFT)}
+        softphones = {name: row for row in rows for name in split(row["auth"]) if name.endswith(_SOFT)}
         for row in rows:
             number, auths = row["id"], split(row["auth"])
             if not re.fullmatch(self.options.extensions, number) or any(one.endswith(_SOFT) for one in auths):
                 continue
-            soft = softphones.get(f"{number}{_SOFT}", "") if self.options.softphone is not None else ""
+            other = softphones.get(f"{number}{_SOFT}") if self.options.softphone is not None else None
+            soft, said = "" if other is None else other["id"], self._said(row, logins)
+            if other is not None and self._said(other, logins) != said:
+                soft = f"{soft}, which differs"
             box = (self.mailboxes.first(row["mailboxes"]) if self.mailboxes is not None else None) or ""
-            more = [str(row[name] or "") for name in sorted(self.options.columns)]
-            enabled = not any(is_off(logins.get(name, "")) for name in auths)
-            mobile = mobiles.get(number, "")
-            yield (
-                number,
-                digest(number, row["callerid"] or "", soft, box, emails.get(box, ""), mobile, more, enabled),
-            )
+            mobile, (caller, more, enabled) = mobiles.get(number, ""), said
+            yield number, digest(number, caller, soft, box, emails.get(box, ""), mobile, more, enabled)
+
+    def _said(self, row: Mapping[str, Any], logins: Mapping[str, str]) -> tuple[str, list[str], bool]:
+        """Return what desk phone and soft phone have in common."""
+        more = [str(row[name] or "") for name in sorted(self.options.columns)]
+        return (
+            row["callerid"] or "",
+            more,
+            not any(is_off(logins.get(name, "")) for name in split(row["auth"])),
+        )
 
     def _follow_softphone(
         self, number: str, account: Account, changed: frozenset[str]

@@ -236,9 +236,10 @@ def verify(
     documents: list[dict[str, Any]] = []
     delivered: list[dict[str, Any]] = []
     for name, found in _verified(here, platforms, codes):
-        documents.append({"platform": name, "differences": found})
+        documents.append({"platform": name, "differences": found, "undelivered": _undelivered(here, name)})
         if not as_json and not repair:
             _print_differences(here, name, found, unknown=unknown)
+            _print_undelivered(documents[-1]["undelivered"])
     left = documents
     if repair:  # before a word is written: whoever reads may go away
         delivered = _repair(here, documents, quiet=as_json)
@@ -291,6 +292,18 @@ def _print_differences(here: Installation, name: str, every: list[dict[str, Any]
         write(f"  {one['kind']}  {about}{shown(one['message'])}")
     if others:
         write(f"  beside that {counted(others, 'account')} unknown to syncd, see --unknown")
+
+
+def _undelivered(here: Installation, platform: str) -> int:
+    """Return how many accounts were passed over, as the platform has not got all of them."""
+    from ..distribution import pending
+
+    return sum(row.platform == platform for row in pending(here.database, here.clock()))
+
+
+def _print_undelivered(count: int) -> None:
+    if count:
+        write(f"  not compared: {counted(count, 'account')} still to be delivered, see syncd deliveries list")
 
 
 def _repair(here: Installation, documents: list[dict[str, Any]], *, quiet: bool) -> list[dict[str, Any]]:

@@ -140,6 +140,11 @@ def test_a_number_in_use_waits_for_its_removal_and_nobody_else_gets_it_until_the
     ((message,),) = any_node.ask(waiting)
     assert message.startswith("blocked by dynamic status Ann at home: 200 is still used by")
     assert [(1,)] == any_node.ask(freed)
+    assert (
+        "platform pbx: as it should be\n  not compared: 1 account still to be delivered, see syncd deliveries list\n"
+        == any_node.office.out("verify")
+    )
+    assert [1] == [one["undelivered"] for one in any_node.office.json("verify")["platforms"]]
 
     for _ in range(2):  # Bob wants the number, and a new one does
         any_node.sync(n1=moved, n2=("Bob", "200", "staff"))

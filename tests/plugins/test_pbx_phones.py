@@ -173,6 +173,34 @@ def test_a_soft_phone_is_known_by_its_auth_and_not_by_what_somebody_writes_into_
         assert "300" == database.one("ps_auths", id="300")["username"]
 
 
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        "UPDATE ps_endpoints SET callerid = 'Boss <1>' WHERE id = '500'",
+        "UPDATE ps_endpoints SET accountcode = '007' WHERE id = '500'",
+        "UPDATE ps_auths SET username = '500' WHERE id = '100-soft'",
+    ],
+)
+def test_what_somebody_changes_of_a_soft_phone_is_seen_and_repaired(platform, database, by_hand):
+    leaver = replace(soft(department="sales"), enabled=False)
+    platform.add(leaver)
+    platform.disable("100", leaver)
+    expected = {"100": platform.fingerprint(leaver)}
+
+    assert expected == dict(platform.list())
+
+    database.run(by_hand)
+
+    assert expected != dict(platform.list())
+
+    (outcome,) = platform.deliver(
+        [Delivery(1, "disable", 1, "100", leaver, frozenset(platform.fields) | frozenset(leaver.fields))]
+    )
+
+    assert outcome.error is None
+    assert expected == dict(platform.list())
+
+
 def test_a_mobile_that_rings_along_is_the_first_number_of_follow_me(platform, database):
     platform.add(account(twinning="+491701234567"))
     database.insert("followme_numbers", name="100", ordinal=2, phonenumber="0301234", timeout=9)
