@@ -16,7 +16,7 @@ from .options import AsteriskOptions
 from .phones import Phones
 from .platform import number_of, text_of
 from .references import Mentions, References, require_unused, split
-from .rows import Rows, Values
+from .rows import Row, Rows, Values
 from .twinning import Twinning
 
 _NUMBERS = frozenset({"extension", "softphone"})
@@ -67,12 +67,13 @@ class Endpoints:
 
     def find(self, account: Account) -> str | None:
         number = number_of(account, self.options.extensions)
-        return None if self.rows.one("ps_endpoints", number) is None else number
+        endpoint = self.rows.one("ps_endpoints", number)
+        return None if endpoint is None or _is_soft(endpoint) else number
 
     def add(self, account: Account) -> str:
         number = number_of(account, self.options.extensions)
-        if self.rows.one("ps_endpoints", number) is not None:
-            self._require_own(number)
+        if (there := self.rows.one("ps_endpoints", number)) is not None:
+            self._require_own(number, there)
         first = self.options.endpoint
         return self._follow(number, account, frozenset(account.fields), first, enabled=account.enabled)
 
@@ -271,10 +272,15 @@ class Endpoints:
         soft = self._softphone(number) if self.options.softphone is not None else None
         return [number] if soft is None else [number, soft]
 
-    def _require_own(self, number: str) -> None:
-        """Raise Blocked where a telephone that is there shares a password or a registration with others."""
-        found = self.mentions.of(self.phones.names(number), self._own(number))
-        if found:
+    def _require_own(self, number: str, there: Row) -> None:
+        """Raise Blocked where a telephone that is there belongs to another one, or shares what it logs in with."""
+        if _is_soft(there):
+            desk = ", ".join(split(there["auth"])).removesuffix(_SOFT)
+            raise Blocked(
+                f"{number} cannot be adopted: it is the soft phone of {desk}; change one of both",
+                [f"endpoint {desk}"],
+            )
+        if found := self.mentions.of(self.phones.names(number), self._own(number)):
             shares = f"{number} cannot be adopted: it shares its auth or AOR with {', '.join(found)}"
             raise Blocked(f"{shares}; give each its own", found)
 
@@ -291,6 +297,10 @@ class Endpoints:
 def _secret(account: Account, name: str, changed: frozenset[str]) -> str | None:
     """Return the password to write, None if it stays."""
     return (text_of(account, name) or unknown_secret()) if name in changed else None
+
+
+def _is_soft(endpoint: Row) -> bool:
+    return any(name.endswith(_SOFT) for name in split(endpoint["auth"]))
 
 
 def _texts(accounts: Iterable[Account], name: str) -> set[str]:

@@ -124,6 +124,18 @@ def test_an_endpoint_that_is_there_is_not_taken_over_as_a_soft_phone(platform, d
         platform.add(soft(softphone="100"))
 
 
+def test_the_soft_phone_of_somebody_is_not_adopted_as_a_desk_phone(platform, database):
+    platform.add(soft())
+    before = database.everything()
+
+    assert platform.find(account(500)) is None
+    with pytest.raises(Blocked, match="500 cannot be adopted: it is the soft phone of 100") as refusal:
+        platform.add(account(500))
+
+    assert ("endpoint 100",) == refusal.value.references
+    assert before == database.everything()
+
+
 def test_a_leaver_is_cut_off_and_deleted_even_if_somebody_has_deleted_the_soft_phone_by_hand(
     platform, database
 ):
