@@ -82,6 +82,20 @@ def test_a_number_that_was_allocated_never_takes_over_a_telephone_that_is_there(
     assert {"200", "201"} == set(names(node))
 
 
+def test_a_soft_telephone_of_the_source_makes_no_number_that_was_allocated_less_doubtful(node):
+    by_hand(node)
+    before = node.everything()
+    mapping = {**PLAIN["map"], "softphone_extension": "soft"}
+    site = opened(top={**ALLOCATING, **platform(node, softphone={})}, hq={"role": "sales", "map": mapping})
+    site.hire("ann", soft="900")
+    site.sync()
+
+    (report,) = deliver(site.here).values()
+
+    assert (0, 1) == (report.confirmed, report.failed)
+    assert before == node.everything()
+
+
 def test_who_is_given_another_number_gets_a_telephone(node):
     by_hand(node)
     site = opened(top={**ALLOCATING, **platform(node)}, hq={"role": "sales"})

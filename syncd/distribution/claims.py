@@ -37,14 +37,17 @@ def require_free(database: Database, lane: Lane, step: Step) -> None:
 def doubtful(database: Database, lane: Lane, step: Step) -> Account | None:
     """Return what to look for before an account is added by nothing but a number that was allocated to it.
 
-    None where the account has no such number, or another key by which it can be known there.
+    None where the account has no such number, or another key by which it can be known there. Where keys are
+    required, it is known by those: nobody's soft phone tells whose a telephone is.
     """
     if step.action != "add" or not lane.allocated:
         return None
-    sought = {field: step.account.fields[field] for field in lane.keys if field in step.account.fields}
-    if not sought or not all(lane.keys[field] & lane.allocated for field in sought):
+    fields = lane.platform.fields
+    keys = {field for field in lane.keys if field in step.account.fields}
+    keys = {field for field in keys if field in fields and fields[field].required} or keys
+    if not keys or not all(lane.keys[field] & lane.allocated for field in keys):
         return None
-    names = frozenset().union(*(lane.keys[field] for field in sought)) & lane.allocated
+    names = frozenset().union(*(lane.keys[field] for field in keys)) & lane.allocated
     if not placements.was_allocated(database, step.row.account, names):
         return None
-    return replace(step.account, fields=sought)
+    return replace(step.account, fields={field: step.account.fields[field] for field in keys})
