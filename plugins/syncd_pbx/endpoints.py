@@ -44,11 +44,10 @@ class Endpoints:
         desks = _texts(accounts, "extension") | {one.remote_id for one in deliveries if one.remote_id}
         numbers = sorted(desks | _texts(accounts, "softphone"))
         there = self.phones.load(numbers)
-        if self.options.softphone is not None:
-            auths = [f"{number}{_SOFT}" for number in desks]
-            self.rows.load("ps_auths", auths)
-            logins = [row for auth in auths if (row := self.rows.one("ps_auths", auth))]
-            self.phones.load([*auths, *(on(row["username"] or "") for row in logins)])
+        auths = [f"{number}{_SOFT}" for number in desks]
+        self.rows.load("ps_auths", auths)
+        logins = [row for auth in auths if (row := self.rows.one("ps_auths", auth))]
+        self.phones.load([name for row in logins for name in (row["id"], on(row["username"] or ""))])
         if self.mailboxes is not None:
             boxes = {box for row in there if (box := self.mailboxes.of(row))} | _texts(accounts, "mailbox")
             self.rows.load("voicemail", boxes)
@@ -119,8 +118,7 @@ class Endpoints:
             self.rows.delete(self.rows.one("voicemail", box))
         for one in own:
             self.phones.remove(one)
-        if self.options.softphone is not None:
-            self.rows.delete(self.rows.one("ps_auths", f"{remote_id}{_SOFT}"))
+        self.rows.delete(self.rows.one("ps_auths", f"{remote_id}{_SOFT}"))
         if self.twinning is not None:
             self.twinning.remove(remote_id)
 
@@ -129,9 +127,8 @@ class Endpoints:
         desk = self.rows.one("ps_endpoints", delivery.remote_id or "")
         if desk is None:
             return set()
-        soft = self._softphone(desk["id"]) if self.options.softphone is not None else None
         box = self.mailboxes.of(desk) if self.mailboxes is not None else None
-        return _names(delivery.changed, desk["id"], soft, box)
+        return _names(delivery.changed, desk["id"], self._softphone(desk["id"]), box)
 
     def takes(self, delivery: Delivery) -> Names:
         """Return the numbers that a delivery needs."""
@@ -141,9 +138,7 @@ class Endpoints:
     def park(self, delivery: Delivery, name: str) -> str:
         """Call what has to make room by ``name``, which nobody else has, until the end of the transaction."""
         number = str(delivery.remote_id)
-        desk, soft = self.phones.endpoint(number), None
-        if self.options.softphone is not None:
-            soft = self._softphone(number)
+        desk, soft = self.phones.endpoint(number), self._softphone(number)
         if self.mailboxes is not None and "mailbox" in delivery.changed and (box := self.mailboxes.of(desk)):
             self.mailboxes.move(box, name, self._own(number))
             for one in self._own(number):
@@ -192,10 +187,8 @@ class Endpoints:
     ) -> tuple[str | None, str | None]:
         """Make the endpoint of the soft phone follow the account; return the one that was, and the one that is."""
         first = self.options.softphone
-        if first is None:
-            return None, None
         was, soft = self._softphone(number), text_of(account, "softphone")
-        if "softphone" not in changed or was == soft:
+        if first is None or "softphone" not in changed or was == soft:
             return was, was
         auth = f"{number}{_SOFT}"
         if was is not None:
@@ -268,8 +261,8 @@ class Endpoints:
         return next(iter(self.mentions.numbers({auth}, [number])), None)
 
     def _own(self, number: str) -> list[str]:
-        """Return the endpoints of an account: its desk phone and its soft phone."""
-        soft = self._softphone(number) if self.options.softphone is not None else None
+        """Return the endpoints of an account: its desk phone and its soft phone, whatever is configured by now."""
+        soft = self._softphone(number)
         return [number] if soft is None else [number, soft]
 
     def _require_own(self, number: str, there: Row) -> None:

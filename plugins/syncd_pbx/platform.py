@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from syncd import Account, Delivery, Denied, Outcome, Platform
+from syncd import Account, Delivery, Denied, Outcome, Platform, Rejected
 
 from .batches import Node, outcomes_of
 from .options import DatabaseOptions
@@ -165,9 +165,10 @@ class NodePlatform(Platform):
 
 
 def number_of(account: Account, extensions: str) -> str:
-    """Return the number of the account; the engine has seen that it is there and fits."""
-    number = account.fields["extension"]
-    assert isinstance(number, str) and re.fullmatch(extensions, number)  # noqa: S101, PT018 - the declared field
+    """Return the number of the account. Raises Rejected where another map of the platform has left it without one."""
+    number = text_of(account, "extension")
+    if number is None or not re.fullmatch(extensions, number):
+        raise Rejected(f"field extension has no number that fits {extensions}; see the map of the platform")
     return number
 
 

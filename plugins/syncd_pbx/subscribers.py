@@ -56,9 +56,11 @@ class Subscribers:
         row = self._of(remote_id)
         if row is None:
             raise Gone(f"there is no subscriber {remote_id} in {self.options.domain} any more")
-        number = number_of(account, self.options.extensions)
         login = row["username"]
-        if "extension" in changed and number != on(login):
+        number = on(login)
+        if "extension" in changed:
+            number = number_of(account, self.options.extensions)
+        if number != on(login):
             self._require_possible(account, on(login), number)
             login, changed = off(number) if is_off(login) else number, changed | {"password"}
         values = self._values(account, changed, on(login))

@@ -249,6 +249,35 @@ def test_without_the_options_there_is_neither_a_soft_phone_nor_twinning(database
     assert 1 == len(database.rows("ps_endpoints"))
 
 
+def test_a_soft_phone_goes_with_its_account_even_if_no_more_are_made(platform, database):
+    empty = database.everything()
+    platform.add(soft(mailbox="100"))
+    later = opened(asterisk(database, twinning={}))
+    later.disable("100", account(mailbox="100", enabled=False))
+
+    assert {"off:"} == {row["username"][:4] for row in database.rows("ps_auths")}
+    assert {"off:"} == {row["aors"][:4] for row in database.rows("ps_endpoints")}
+
+    later.delete("100")
+
+    assert empty == database.everything()
+    later.close()
+
+
+@pytest.mark.parametrize("make", [asterisk, kamailio])
+def test_a_leaver_whom_another_map_has_left_without_a_number_is_cut_off(database, make):
+    platform = opened(make(database))
+    platform.add(account(100))
+    bare = replace(account(100), enabled=False, fields={"name": "Ann"})
+    (outcome,) = platform.deliver([Delivery(1, "disable", 1, "100", bare, frozenset(platform.fields))])
+
+    assert isinstance(outcome.error, Rejected)
+    assert "field extension has no number" in str(outcome.error)
+    (login,) = database.rows("ps_auths") + database.rows("subscriber")
+    assert "off:" == login["username"][:4]
+    platform.close()
+
+
 def test_the_context_of_the_account_comes_before_that_of_the_platform(database):
     platform = opened(asterisk(database, columns={"context": "context"}))
     platform.add(account(100, context="managers"))
