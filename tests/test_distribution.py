@@ -231,6 +231,32 @@ class TestMoves:
             set(desks["south"].there()),
         )
 
+    def test_those_who_move_to_each_others_places_and_numbers_arrive(self, tmp_path):
+        names = ("north", "south", "west")
+        company = Company(tmp_path / "syncd.db", *names)
+        desks = {name: Desk() for name in names}
+        roads = [
+            lane(desk, name, service=Service(name=name, accept={"location": frozenset({name})}))
+            for name, desk in desks.items()
+        ]
+        people = [
+            company.add(extension=f"400{number}", location=name)
+            for number, name in enumerate((*names, "north"))
+        ]
+        deliver(company, *roads)
+        moves = ((1, "south"), (2, "west"), (0, "north"), (3, "south"))
+        wanted = {
+            account: {"extension": f"400{number}", "location": name}
+            for account, (number, name) in zip(people, moves, strict=True)
+        }
+        company.change_all(wanted)
+        deliver(company, *roads)
+
+        for name, desk in desks.items():
+            expected = {str(one) for one, (_, place) in zip(people, moves, strict=True) if place == name}
+            assert expected == set(desk.there())
+        assert {"done": 4} == company.states("north")
+
     def test_nobody_is_removed_while_the_new_place_refuses(self, tmp_path):
         company = Company(tmp_path / "syncd.db", "north", "south")
         north, south = Desk(), Desk()

@@ -82,8 +82,11 @@ def _run(call: Call, turns: dict[str, Turn]) -> None:
         for turn in active:
             turn.go_on(now)
         if all(turn.lingering or turn.finished for turn in active):
-            for turn in active:
-                turn.look_again()
+            names = {turn.lane.name for turn in active}
+            giving = [turn.give_way(names) for turn in active]
+            if not any(giving):
+                for turn in active:
+                    turn.look_again()
             continue
         for name, messages in _heard(call.results).items():
             turns[name].take(messages, call.clock())

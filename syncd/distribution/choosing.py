@@ -13,7 +13,7 @@ from ..store import remotes
 from ..store.database import Database
 from ..store.remotes import SUSPECT, Change, Due
 from ..store.staging import stamp
-from .claims import doubtful, require_free
+from .claims import circling, doubtful, require_free
 from .lanes import Lane
 from .scanning import Scan
 from .steps import Step, belongs, cut_off, opened, parting_of, sought, step_of, unopened
@@ -61,7 +61,7 @@ class Choice:
         """How many want a key that is another enterprise's there."""
         self.left = 0
         """How many stay where they are because another platform has not got them yet."""
-        self.moving: list[int] = []
+        self.moving: dict[int, set[str]] = {}
         """Those for whom another platform may still get ready in this call."""
         self._database = database
         self._lane = lane
@@ -69,6 +69,7 @@ class Choice:
         self._beat = beat
         self._last_look = False
         self._looked: set[int] = set()
+        self._first: set[int] = set()
         self._changes: list[Change] = []
         self._parting: dict[int, set[str]] = {}
         self._scan = Scan(database, lane.name)
@@ -98,11 +99,25 @@ class Choice:
         self._looked.add(account)
         self.again([account])
 
+    def give_way(self, platforms: Iterable[str]) -> bool:
+        """Go on with those who have arrived elsewhere meanwhile; return False if there is nobody.
+
+        Of each circle of those who move to each other's places, one goes without having arrived.
+        """
+        database, moving = self._database, self.moving
+        ready = {one for one, places in moving.items() if places.isdisjoint(remotes.unsettled(database, one))}
+        if not ready:
+            ready = circling(database, platforms, moving)
+            self._first |= ready
+        self.moving = {one: places for one, places in moving.items() if one not in ready}
+        self.again(sorted(ready))
+        return bool(ready)
+
     def look_again(self) -> None:
         """Look a last time at those who should first arrive on another platform."""
         self._last_look = True
         self.again(self.moving)
-        self.moving = []
+        self.moving = {}
 
     def batch(self, now: datetime) -> Batch:
         """Return what to do next; an empty batch if there is nothing."""
@@ -187,12 +202,12 @@ class Choice:
         """A move adds before it removes: whoever is awaited elsewhere stays until having arrived there."""
         account = step.row.account
         awaiting = {lane.name for lane in self._others if belongs(lane, step.row)}
-        if not awaiting or awaiting.isdisjoint(remotes.unsettled(self._database, account)):
+        if account in self._first or awaiting.isdisjoint(remotes.unsettled(self._database, account)):
             batch.steps.append(step)
         elif self._last_look:
             self.left += 1
         else:
-            self.moving.append(account)
+            self.moving[account] = awaiting
 
     def _break_circles(self, batch: Batch, size: int, now: datetime) -> bool:
         """Let one account of each circle of waiting ones give way; return False if there is no circle.

@@ -6,11 +6,12 @@ is free as far as syncd knows: on the platform it may be that of something which
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from ..errors import Blocked
 from ..model import Account, fold
-from ..store import placements
+from ..store import placements, remotes
 from ..store.database import Database
 from ..store.standings import texts
 from .lanes import Lane
@@ -32,6 +33,33 @@ def require_free(database: Database, lane: Lane, step: Step) -> None:
                         f"{name} {text!r} belongs to account {rival.account} of enterprise {rival.enterprise}, "
                         f"which platform {lane.name} serves as well: one of both needs another one"
                     )
+
+
+def circling(database: Database, platforms: Iterable[str], moving: Collection[int]) -> set[int]:
+    """Return the first account of every circle of those who move, each waiting for the next one's key over there.
+
+    Nobody of them could ever arrive, as everybody stays in the old place until then.
+    """
+    wants: dict[int, set[int]] = {}
+    for name in platforms:
+        for account, holder, _ in remotes.contended(database, name):
+            if name in remotes.unsettled(database, account):
+                wants.setdefault(account, set()).add(holder)
+    reached = {one: _reached(wants, one) for one in wants}
+    return {
+        one
+        for one in reached.keys() & set(moving)
+        if one == min((other for other in reached[one] if one in reached.get(other, ())), default=None)
+    }
+
+
+def _reached(wants: dict[int, set[int]], start: int) -> set[int]:
+    found: set[int] = set()
+    left = set(wants[start])
+    while left:
+        found |= left
+        left = set().union(*(wants.get(one, ()) for one in left)) - found
+    return found
 
 
 def doubtful(database: Database, lane: Lane, step: Step) -> Account | None:

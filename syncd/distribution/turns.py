@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -124,6 +124,13 @@ class Turn:
         if self._worker is not None and not self._worker.alive():
             self._worker = None
         return self._worker is not None
+
+    def give_way(self, platforms: Collection[str]) -> bool:
+        """Let those go first without whom nobody could move; return False if there are none."""
+        if self.finished or not self._choice.give_way(platforms):
+            return False
+        self.lingering = False
+        return True
 
     def look_again(self) -> None:
         """Look a last time at those who should first arrive on another platform."""
