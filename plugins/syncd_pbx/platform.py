@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, TypeVar
@@ -85,6 +85,12 @@ class NodePlatform(Platform):
     def find(self, account: Account) -> str | None:
         return self._do(lambda node: node.find(account))
 
+    def find_all(self, accounts: Iterable[Account]) -> Iterator[str | Exception | None]:
+        """Look for all of them in one transaction."""
+        sought = [Delivery(0, "add", 0, None, account) for account in accounts]
+        if sought:
+            yield from self._do(lambda node: _found(node, sought))
+
     def list(self) -> Iterator[tuple[str, str]]:
         """Yield every account whose number is one of ``extensions``."""
         yield from self._do(lambda node: list(node.listed()))
@@ -162,6 +168,11 @@ class NodePlatform(Platform):
                 f"{place(self.options)}: {self.users} is empty, but {self.context.confirmed} accounts were delivered "
                 "to it; see whether url is right, and restore the database"
             )
+
+
+def _found(node: Node, sought: Sequence[Delivery]) -> list[str | None]:
+    node.prepare(sought)
+    return [node.find(one.account) for one in sought]
 
 
 def number_of(account: Account, extensions: str) -> str:
