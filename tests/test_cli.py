@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -209,6 +210,42 @@ class TestExitCodes:
 
         assert 74 == done.returncode
         assert "No space left on device" in done.stderr
+
+    @pytest.mark.parametrize(
+        ("command", "code"),
+        [
+            ("--help >/dev/full", 74),
+            ("runs >/dev/full 2>/dev/full", 74),
+            ("--nonsense 2>/dev/full", 64),
+            ("accounts show nobody 2>/dev/full", 64),
+            ("sync hr --apply-all 2>&-", 64),
+            ("runs >&-", 0),
+            ("runs <&- >&- 2>&-", 0),
+            ("--version >&PIPE", 141),
+            ("nonsense >&PIPE 2>&1", 64),
+        ],
+    )
+    def test_what_cannot_be_written_never_changes_how_it_ends(self, office, command, code):
+        office.begin()
+        program = shlex.join([*PROGRAM, "--config", str(office.config)])
+        read, pipe = os.pipe()
+        os.close(read)
+        done = subprocess.run(
+            ["bash", "-c", f"{program} {command.replace('PIPE', str(pipe))}"],
+            capture_output=True, text=True, check=False, env=environment(), pass_fds=[pipe],
+        )  # fmt: skip
+        os.close(pipe)
+
+        assert (code, False) == (done.returncode, "Traceback" in done.stderr)
+
+    def test_who_cannot_be_told_has_all_done_nevertheless(self, office):
+        office.set('operations = ["add", "update", "remove"]', 'detain = "never"')
+        (office.folder / "directory.ldif").unlink()
+        with Path("/dev/full").open("w") as full:
+            done = office.process("sync", stderr=full, capture_output=False, stdout=subprocess.PIPE)
+
+        assert 69 == done.returncode
+        assert 3 == len(office.json("accounts")["accounts"])
 
     def test_a_database_that_is_none_is_74(self, office):
         office.out("preview", "hr", code=3)

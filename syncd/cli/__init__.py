@@ -11,6 +11,7 @@ import gc
 import os
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +22,7 @@ from ..logs import get_log
 from .failures import PROGRAM, code_of_click, exit_code_of, report
 from .lazy import LazyGroup
 from .options import HELP, VariableOption, examples
-from .output import SCREEN
+from .output import SCREEN, say
 from .remote import forwarded
 from .session import session_of
 
@@ -111,16 +112,25 @@ class Root(LazyGroup):
         try:
             code = super().main(args, prog_name, standalone_mode=False, **extra)
             sys.stdout.flush()
-        except BrokenPipeError as error:
+        except OSError as error:
             report(error)
             code = exit_code_of(error)
         except click.ClickException as error:
-            error.show()
+            with suppress(OSError):  # the code says it as well
+                error.show()
             code = code_of_click(error)
         except click.Abort:
-            click.echo("syncd: ended; what was not finished is taken up by the next command", err=True)
+            say("syncd: ended; what was not finished is taken up by the next command")
             code = 130
         sys.exit(code if isinstance(code, int) else 0)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the options; ``--help`` and ``--version`` write here, and click would end with 1 for a closed pipe."""
+        try:
+            return super().make_context(*args, **extra)
+        except OSError as error:
+            report(error)
+            raise click.exceptions.Exit(exit_code_of(error)) from None
 
 
 @click.group(
@@ -173,6 +183,7 @@ def root(
 
 def main() -> None:
     """Run ``syncd``: the entry point of the console script."""
+    _open_streams()
     # Starting makes thousands of objects that stay; looking for garbage among them costs a tenth of it.
     gc.disable()
     # What is installed beside syncd has no say in how its configuration is read: that is for listed plugins.
@@ -184,6 +195,13 @@ def main() -> None:
         raise
 
 
+def _open_streams() -> None:
+    """Have all standard streams: in the place of one that was closed, the next file that is opened would lie."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - until the end
+
+
 def _leave(end: SystemExit) -> None:
     """End the process at once: to take every object apart first costs more than a small synchronization.
 
@@ -191,6 +209,7 @@ def _leave(end: SystemExit) -> None:
     """
     if isinstance(end.code, int) and threading.active_count() == 1:
         atexit._run_exitfuncs()  # noqa: SLF001 - what the interpreter itself would call
-        for stream in filter(None, (sys.stdout, sys.stderr)):
-            stream.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # it was told, and the code says so
+                stream.flush()
         os._exit(end.code)

@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
@@ -53,9 +54,16 @@ SCREEN: ContextVar[Screen | None] = ContextVar("screen", default=None)
 
 
 def say(text: str) -> None:
-    """Tell a person something that is not the result."""
+    """Tell a person something that is not the result.
+
+    Where this process cannot write it, what it does goes on: it has nobody else to tell.
+    """
     screen = SCREEN.get()
-    click.echo(redact(text), file=None if screen is None else screen.err, err=True)
+    if screen is not None:
+        click.echo(redact(text), file=screen.err)
+        return
+    with suppress(OSError):
+        click.echo(redact(text), err=True)
 
 
 def write(text: str = "") -> None:
