@@ -58,7 +58,8 @@ def codes_of(names: Iterable[str], vocabulary: Vocabulary) -> dict[str, tuple[in
 def without_bad_codes(record: Record, codes: Mapping[str, tuple[int, int]]) -> Record:
     """Return a record without those codes that are none; a warning is in the place of each.
 
-    A vendor's rule: a code that is not numeric is blank, and the person is created all the same.
+    A vendor's rule: a code that is not numeric is blank, and the person is created all the same. Who has a
+    code that works keeps it: a slip in the source is no wish to take it away, which says an empty value.
     """
     faulty = {fault.attribute for fault in record.faults}
     bad = [
@@ -70,7 +71,7 @@ def without_bad_codes(record: Record, codes: Mapping[str, tuple[int, int]]) -> R
         values={name: value for name, value in record.values.items() if name not in bad},
         faults=tuple(fault for fault in record.faults if fault.attribute not in bad),
         warnings=(*record.warnings, *(_warning(name, *codes[name]) for name in bad)),
-        unknown=record.unknown.difference(bad),
+        unknown=record.unknown.union(bad),
     )
 
 
@@ -82,7 +83,7 @@ def _fits(value: Value | None, low: int, high: int) -> bool:
 
 def _warning(name: str, low: int, high: int) -> Fault:
     cure = "correct it in the source"
-    message = f"{name} is not {low} to {high} digits, and is left empty; {cure}"
+    message = f"{name} is not {low} to {high} digits, and is left out; {cure}"
     return Fault("no_code", name, message, "warning")
 
 
