@@ -1,9 +1,11 @@
 """Bringing platforms to what is wanted of them."""
 
+import base64
 import json
 import threading
 import time
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 import pytest
 from distribution_world import START, Clock, Company, Desk, Log, deliver, lane
@@ -629,6 +631,32 @@ class TestErrors:
             "plugin acme_desk: platform desk: add() raised KeyError: 'no column for ***'" == remote["message"]
         )
         assert {str(one) for one in others} == set(desk.there())
+
+    @pytest.mark.parametrize("kind", [Unavailable, Denied, Rejected, ValueError, KeyError])
+    @pytest.mark.parametrize("whole", [False, True], ids=["of one", "of all"])
+    @pytest.mark.parametrize("pin", ["739154", "it's  seven\\\"8", "h\u00fcnter Gr\u00f6\u00dfe"])
+    def test_no_error_tells_a_secret_however_it_is_written(self, company, desk, kind, whole, pin):
+        first, *_ = accounts = [company.add(pin=pin), company.add()]
+        texts = [pin, repr(pin), repr((pin, f"{pin}'")), json.dumps({"code": pin}), quote(pin)]
+        texts += [base64.b64encode(pin.encode()).decode(), f"{pin!r} or '{pin}'"]
+        for text in texts:
+            error, log, road = kind(text), Log(), lane(desk)
+
+            def deliver_none(deliveries, error=error):
+                list(deliveries)
+                raise error
+
+            if whole:
+                desk.deliver = deliver_none
+            else:
+                desk.before = raising(error, method="add", subject=str(first))
+            want_again(company.database, "desk", accounts)
+            report = deliver(company, road, log=log)
+
+            said = [company.remote(one)["message"] for one in accounts]
+            told = " ".join(map(str, [*said, log.lines, report, road.health.message]))
+            assert "***" in told
+            assert [] == [one for one in (text, pin, repr(pin)[1:-1], pin.split()[-1]) if one in told]
 
     def test_even_a_plugin_that_wants_to_exit_fails_one_account(self, company, desk):
         bad, good = company.add(), company.add()

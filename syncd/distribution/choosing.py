@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
-from ..errors import Blocked, Unavailable
+from ..errors import Blocked, Denied, Unavailable
+from ..logs import forms_of
 from ..model import Account
 from ..store import remotes
 from ..store.database import Database
@@ -16,7 +17,7 @@ from ..store.staging import stamp
 from .claims import circling, doubtful, require_free
 from .lanes import Lane
 from .scanning import Scan
-from .steps import Step, belongs, cut_off, opened, parting_of, sought, step_of, unopened
+from .steps import Step, belongs, cut_off, opened, parting_of, secrets_of, sought, step_of, unopened
 from .verdicts import trouble
 from .waits import Waits
 
@@ -37,6 +38,20 @@ class Batch:
     open: dict[int, Step] = field(default_factory=dict)
     answered: int = 0
     failed: int = 0
+    secrets: tuple[str, ...] | None = None
+
+    def forms(self, lane: Lane, error: BaseException | None, step: Step | None = None) -> tuple[str, ...]:
+        """Return how secrets may stand in an error: those of a step, or of all where it is the whole platform's."""
+        if error is None:
+            return ()
+        if step is not None and not isinstance(error, Unavailable | Denied):
+            return forms_of(secrets_of(lane, step.account))
+        if self.secrets is None:
+            told = (one for each in self.steps for one in secrets_of(lane, each.account))
+            self.secrets = forms_of(
+                one for one in told if len(one) > 3
+            )  # any number holds a code of three digits
+        return self.secrets
 
     @property
     def size(self) -> int:

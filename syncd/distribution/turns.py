@@ -233,11 +233,13 @@ class Turn:
 
     def _answered(self, outcome: Outcome, batch: Batch, now: datetime) -> Change:
         step = batch.open.pop(outcome.id)
-        kind, change = verdict_of(self.lane, step, outcome.id, outcome.remote_id, outcome.error, now)
+        error = outcome.error
+        forms = batch.forms(self.lane, error, step)
+        kind, change = verdict_of(self.lane, step, outcome.id, outcome.remote_id, error, now, forms)
         batch.answered += 1
         health = self.lane.health
-        if kind in {"unavailable", "denied"} and outcome.error is not None:
-            self._lines += setback(self.lane, outcome.error, now, step.action)
+        if kind in {"unavailable", "denied"} and error is not None:
+            self._lines += setback(self.lane, error, now, step.action, forms)
         else:
             self._lines += health.answers()
         if kind == "confirmed":
@@ -265,10 +267,10 @@ class Turn:
             if not lost and not batch.answered:
                 # Not a single one was taken: they wait as well, or this would go on for ever.
                 changes = [
-                    self._put_off(one, step, error, now)
+                    self._put_off(one, step, error, now, batch)
                     for one, step in zip(changes, never.values(), strict=True)
                 ]
-            changes += self._lost(lost, error, now)
+            changes += self._lost(lost, error, now, batch)
             failed = max(1, len(lost))
             batch.failed += failed
             batch.answered += failed
@@ -279,28 +281,33 @@ class Turn:
         )
         return changes
 
-    def _lost(self, lost: dict[int, Step], error: BaseException, now: datetime) -> list[Change]:
+    def _lost(self, lost: dict[int, Step], error: BaseException, now: datetime, batch: Batch) -> list[Change]:
         """Judge the deliveries that the platform took and never answered: they are looked up before the next try."""
+        forms = batch.forms(self.lane, error)
         if isinstance(error, Unavailable | Denied):
-            self._lines += setback(self.lane, error, now, "deliver()")
+            self._lines += setback(self.lane, error, now, "deliver()", forms)
         elif len(lost) == 1 and not isinstance(error, Broken):
             ((number, step),) = lost.items()
-            change = verdict_of(self.lane, step, number, None, error, now).change
+            own = batch.forms(self.lane, error, step)
+            change = verdict_of(self.lane, step, number, None, error, now, own).change
             self._say("delivery_failed", step, error=change.message)
             return [self._counted(change)]
         else:
-            message = str(blame(self.lane, "deliver()", error))
+            message = str(blame(self.lane, "deliver()", error, forms))
             self._lines.append(Line("error", "platform_broken", {"error": message}))
         changes = []
         for step in lost.values():
-            change = trouble(self.lane, step.row, of_all(error, "deliver()"), now, "deliver()")
+            change = trouble(self.lane, step.row, of_all(error, "deliver()", forms), now, "deliver()", forms)
             change = change._replace(delivered=step.sent or change.delivered)
             self._say("delivery_waiting", step, error=change.message)
             changes.append(self._counted(change))
         return changes
 
-    def _put_off(self, change: Change, step: Step, error: BaseException, now: datetime) -> Change:
-        waiting = trouble(self.lane, step.row, of_all(error, "deliver()"), now, "deliver()")
+    def _put_off(
+        self, change: Change, step: Step, error: BaseException, now: datetime, batch: Batch
+    ) -> Change:
+        forms = batch.forms(self.lane, error)
+        waiting = trouble(self.lane, step.row, of_all(error, "deliver()", forms), now, "deliver()", forms)
         return self._counted(
             waiting._replace(result=change.result, action=change.action, intent=change.intent)
         )

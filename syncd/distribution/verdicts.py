@@ -12,7 +12,7 @@ from ..logs import redact
 from ..store.remotes import Change, Due, rounded_up, told_until
 from .health import Line, back_off
 from .lanes import Lane
-from .steps import Step, secrets_of
+from .steps import Step
 from .worker import Broken
 
 _LONGEST_TOLD = 366 * 86400.0
@@ -26,7 +26,13 @@ class Verdict(NamedTuple):
 
 
 def verdict_of(
-    lane: Lane, step: Step, intent: int, remote_id: str | None, error: object, now: datetime
+    lane: Lane,
+    step: Step,
+    intent: int,
+    remote_id: str | None,
+    error: object,
+    now: datetime,
+    forms: Iterable[str],
 ) -> Verdict:
     """Judge an outcome; an error that is neither None nor an exception is the plugin's fault as well."""
     if error is None and step.action == "add" and not (isinstance(remote_id, str) and remote_id):
@@ -35,8 +41,7 @@ def verdict_of(
         return Verdict("confirmed", _confirmed(step, intent, remote_id))
     if not isinstance(error, BaseException):
         error = Broken(f"it yielded an error that is no exception, but {type(error).__name__}")
-    secrets = tuple(secrets_of(lane, step.account))
-    change = trouble(lane, step.row, error, now, f"{step.action}()", secrets)
+    change = trouble(lane, step.row, error, now, f"{step.action}()", forms)
     result = "failed" if change.state == "failed" else "waiting"
     change = change._replace(intent=intent, action=step.action, result=result)
     if isinstance(error, Gone) and step.action != "add":
@@ -56,10 +61,10 @@ def verdict_of(
 
 
 def trouble(
-    lane: Lane, row: Due, error: BaseException, now: datetime, doing: str, secrets: Iterable[str] = ()
+    lane: Lane, row: Due, error: BaseException, now: datetime, doing: str, forms: Iterable[str] = ()
 ) -> Change:
     """Return the state of a row after an error of ``doing``; what stands on the platform stays as known."""
-    text = said(error, secrets)
+    text = said(error, forms)
     change = Change(row.account, row.wanted, "waiting", row.remote_id, row.delivered, row.attempts + 1)
     if isinstance(error, Denied):
         return change._replace(state="pending", message=f"denied: {text}")
@@ -73,21 +78,23 @@ def trouble(
         references = f" by {', '.join(error.references)}" if error.references else ""
         return change._replace(next_try=until, message=redact(f"blocked{references}: {text}"))
     if isinstance(error, Broken):
-        return change._replace(next_try=until, message=str(blame(lane, doing, error, secrets)))
+        return change._replace(next_try=until, message=str(blame(lane, doing, error, forms)))
     if isinstance(error, ConnectorError):
         return change._replace(state="failed", message=f"{type(error).__name__.lower()}: {text}")
-    return change._replace(state="failed", message=str(blame(lane, doing, error, secrets)))
+    return change._replace(state="failed", message=str(blame(lane, doing, error, forms)))
 
 
-def setback(lane: Lane, error: BaseException, now: datetime, doing: str) -> list[Line]:
+def setback(
+    lane: Lane, error: BaseException, now: datetime, doing: str, forms: Iterable[str] = ()
+) -> list[Line]:
     """Leave the whole platform alone for a while after an error that is not one account's; return what to log."""
     pause = back_off(lane.health.setbacks + 1, lane.pause, lane.longest)
     if isinstance(error, Unavailable):
-        asked = told(error)
-        return lane.health.setback("unavailable", said(error), now, asked or pause, told=asked is not None)
+        asked, text = told(error), said(error, forms)
+        return lane.health.setback("unavailable", text, now, asked or pause, told=asked is not None)
     if isinstance(error, Denied):
-        return lane.health.setback("denied", said(error), now, pause)
-    return lane.health.setback("plugin", str(blame(lane, doing, error)), now, pause)
+        return lane.health.setback("denied", said(error, forms), now, pause)
+    return lane.health.setback("plugin", str(blame(lane, doing, error, forms)), now, pause)
 
 
 def untouched(step: Step, intent: int) -> Change:
@@ -147,11 +154,11 @@ def not_taken_over(lane: Lane, row: Due, remote_id: str, holder: int | None, now
     )  # fmt: skip
 
 
-def of_all(error: BaseException, doing: str) -> BaseException:
+def of_all(error: BaseException, doing: str, forms: Iterable[str] = ()) -> BaseException:
     """Return an error of the whole platform as it counts for one row: an unexpected one makes it wait, not fail."""
     if isinstance(error, Unavailable | Denied | Broken):
         return error
-    return Broken(f"{doing} raised {type(error).__name__}: {said(error)}")
+    return Broken(f"{doing} raised {type(error).__name__}: {said(error, forms)}")
 
 
 def told(error: Unavailable) -> timedelta | None:
@@ -162,20 +169,18 @@ def told(error: Unavailable) -> timedelta | None:
     return timedelta(seconds=min(seconds, _LONGEST_TOLD))
 
 
-def said(error: BaseException, secrets: Iterable[str] = ()) -> str:
-    """Return the text of an error on one line, without ``secrets`` and without those of the configuration."""
+def said(error: BaseException, forms: Iterable[str] = ()) -> str:
+    """Return the text of an error on one line, without secrets: those of the configuration, and ``forms`` of others."""
     try:
-        text = " ".join(str(error).split())
+        text = str(error)
     except Exception:  # noqa: BLE001 - a plugin's own error class may fail to show itself
         text = f"{type(error).__name__} (its text cannot be shown)"
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return redact(text)[:500]
+    return " ".join(redact(text, forms).split())[:500]
 
 
-def blame(lane: Lane, doing: str, error: BaseException, secrets: Iterable[str] = ()) -> PluginError:
+def blame(lane: Lane, doing: str, error: BaseException, forms: Iterable[str] = ()) -> PluginError:
     """Return the PluginError that says whose fault it was, and of which platform."""
-    text = said(error, secrets)
+    text = said(error, forms)
     what = text if isinstance(error, Broken) else f"{doing} raised {type(error).__name__}: {text}"
     return PluginError(lane.blamed, f"platform {lane.name}: {what}")
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple, TypeVar
 
 from ..errors import Gone, SyncdError
+from ..logs import forms_of
 from ..model import Account
 from ..store import placements
 from ..store.database import Database
 from .lanes import Lane
-from .steps import account_of, opened
+from .steps import account_of, opened, secrets_of
 from .verdicts import blame
 
 T = TypeVar("T")
@@ -91,14 +92,17 @@ def _compared(database: Database, lane: Lane, listed: sqlite3.Connection) -> Ite
 
 def _fingerprint(lane: Lane, row: placements.Placement, account: Account) -> str:
     account = opened(lane, row, account)
-    return _asked(lane, "fingerprint()", partial(lane.platform.fingerprint, account))
+    told = tuple(secrets_of(lane, account))
+    return _asked(lane, "fingerprint()", partial(lane.platform.fingerprint, account), told)
 
 
-def _asked(lane: Lane, doing: str, ask: Callable[[], T]) -> T:
+def _asked(lane: Lane, doing: str, ask: Callable[[], T], secrets: Iterable[str] = ()) -> T:
     """Ask the platform, and blame its plugin for every error that the contract does not know."""
     try:
         return ask()
     except (SyncdError, NotImplementedError):
         raise
     except Exception as error:
+        if forms := forms_of(secrets):
+            raise blame(lane, doing, error, forms) from None
         raise blame(lane, doing, error) from error

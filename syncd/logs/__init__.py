@@ -137,11 +137,22 @@ def remember_secret(value: str) -> None:
     redaction.SECRETS.remember(value)
 
 
-def redact(text: str) -> str:
+def redact(text: str, forms: Iterable[str] = ()) -> str:
     """Return ``text`` without remembered secrets, passwords in URLs, and quoted values of secret names.
 
-    For what goes to people on another way than the log, such as the message of an error.
+    For what goes to people on another way than the log, such as the message of an error. ``forms`` are further
+    secrets that it may hold, from ``forms_of``.
     """
     from . import redaction
 
+    for form in forms:
+        if form in text:
+            text = text.replace(form, redaction.HIDDEN)
     return redaction.SECRETS.redact(text)
+
+
+def forms_of(values: Iterable[str]) -> tuple[str, ...]:
+    """Return every way in which secrets may be written in a text, for ``redact``."""
+    from . import redaction
+
+    return redaction.forms_of(values)

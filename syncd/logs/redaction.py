@@ -8,7 +8,7 @@ import json
 import math
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -77,8 +77,10 @@ def _forms(value: str) -> Iterator[str]:
     yield value
     if len(value) < 6:
         return
-    escaped = repr(value)[1:-1]
-    yield from (escaped, repr(escaped)[1:-1], json.dumps(value)[1:-1], value.translate(_HTML))
+    for once in (value, repr(value)[1:-1], json.dumps(value)[1:-1]):
+        # twice as well; of both quotes repr escapes one alone, which depends on the text around
+        yield from (once, repr(once)[1:-1], once.replace("\\", r"\\").replace("'", r"\'"))
+    yield value.translate(_HTML)
     raw = value.encode("utf-8", "surrogatepass")
     yield repr(raw)[2:-1]
     yield from (quote(raw, safe=""), quote(raw), quote(raw, safe="!$&'()*+,;=:@/"), quote_plus(raw))
@@ -87,6 +89,12 @@ def _forms(value: str) -> Iterator[str]:
         whole = encoded[math.ceil(before * 8 / 6) : (before + len(raw)) * 8 // 6]
         yield whole
         yield whole.translate(str.maketrans("+/", "-_"))
+
+
+def forms_of(values: Iterable[str]) -> tuple[str, ...]:
+    """Return every way in which ``values`` may be written in a text, the longest first."""
+    forms = {form for value in values if value for form in _forms(value)}
+    return tuple(sorted(forms, key=lambda one: (-len(one), one)))
 
 
 def is_secret(name: str) -> bool:
