@@ -325,3 +325,15 @@ def test_what_happened_to_who_waited_is_told_by_explain_and_runs(staffed):
     undone = staffed.run("undo", str(run["run"]), "--yes")
     assert 64 == undone.exit_code
     assert "to take one back: syncd accounts disable" in undone.output
+
+
+def test_who_waits_for_a_licence_gets_what_a_leaver_gives_back_with_the_same_sync(staffed):
+    write(staffed, *PEOPLE, ("4", "kay"), ("5", "ida"))
+    staffed.out("sync", "hr")
+    staffed.out("queue", "release", "--all", "--yes")
+    assert 1 == licences(staffed)["voicemail"]["waiting"]
+    write(staffed, *PEOPLE[1:], ("4", "kay"), ("5", "ida"))
+    staffed.out("sync", "hr")
+
+    assert (4, 0) == (used(staffed)["voicemail"], licences(staffed)["voicemail"]["waiting"])
+    assert [[], []] == [account(staffed, name)["disabled_by"] for name in ("kay", "ida")]

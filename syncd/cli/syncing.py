@@ -192,6 +192,7 @@ def sync(
     One source that fails does not stop the others. Ends with 3 if a guard holds a plan, else with the
     highest code of what failed.
     """
+    from ..pipeline.delivering import finish
     from ..pipeline.line import sync as sync_line
     from ..pipeline.policy import settle_policy
     from .deliveries import deliver_all
@@ -204,7 +205,7 @@ def sync(
     codes, documents = [0], []
 
     def work(line: Line, beat: Beat | None) -> Run:
-        return sync_line(here, line, full=full, beat=beat)
+        return finish(here, sync_line(here, line, full=full, beat=beat))
 
     for run, failed in _each(here, settle_policy(here), names, work, codes, quiet=as_json):
         documents.append(failed if run is None else run_document(here, run))
