@@ -489,5 +489,14 @@ class TestTheVerbs:
         assert "secrets_key: line 1 is not 32 bytes in base64" in told
         assert "hunter2" not in told
 
+    def test_another_key_than_that_of_the_secrets_is_found_by_check(self, sealing):
+        key = sealing.folder / "key"
+        old = key.read_text()
+        key.write_text(new_key())
+
+        assert "secrets_key does not hold the key" in sealing.out("check", code=78)
+        key.write_text(f"{key.read_text()}\n{old}")
+        assert "secrets_key" not in sealing.out("check")
+
     def test_a_key_that_cannot_be_written_is_said(self, office):
         assert "cannot be written" in office.run("secrets", "key", str(office.folder / "no" / "key")).stderr

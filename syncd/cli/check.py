@@ -198,9 +198,22 @@ def _key(session: Session) -> Iterator[Finding]:
     yield from found
     if not found:
         try:
-            Keys(session.secret()(reference))
+            keys = Keys(session.secret()(reference))
+            for known in _sealed_with(session):
+                keys.require(known)
         except SyncdError as error:
             yield Finding("secrets_key", str(error), exit_code_of(error))
+
+
+def _sealed_with(session: Session) -> list[bytes]:
+    """Return which keys the secrets of the database were sealed with, as far as it can be read from here."""
+    from ..errors import StoreError
+    from ..store.sealed import kinds_of_key
+
+    try:
+        return kinds_of_key(session.looking.database.conn) if session.database.exists() else []
+    except (StoreError, OSError):
+        return []  # told with the state directory
 
 
 def references_of(options: Any, *, secret: bool = False) -> Iterator[str]:
