@@ -17,6 +17,7 @@ from syncd.mapping import AttributeMapping, Rule, mapper
 from syncd.model import VOCABULARY, Entry, Fault, Hidden, Record, sampled, sealed_of
 from syncd.pipeline import people, queue, secrets
 from syncd.pipeline.line import apply_run
+from syncd.pipeline.policy import settle_policy
 from syncd.pipeline.retiring import erase
 from syncd.pipeline.undoing import plan_undo
 from syncd.pipeline.unlinking import unlink
@@ -659,3 +660,19 @@ class TestConfiguration:
         company.sync()
 
         assert "Ü-4711" == company.told("anna", "pin") == company.shown("anna", "badge")
+
+    def test_one_that_is_secret_no_more_is_told_once_its_source_says_it_again(self, make):
+        own = SAID.replace("[template.desk]", "[attribute.badge]\nsecret = true\n[template.desk]")
+        own = own.replace('pin = "pin"', 'badge = {{ from = "pin", policy = "always" }}')
+        company = make(own)
+        company.hire("anna", pin="47-11")
+        company.sync()
+        company.configure(
+            own.replace("secret = true", "") + '[platform.phonebook.map]\nlast_name = "badge"\n'
+        )
+        settle_policy(company.here)
+        company.deliver()
+        assert None is company.told("anna", "last_name")
+        company.sync()
+
+        assert "47-11" == company.told("anna", "last_name")

@@ -57,7 +57,17 @@ def account_of(lane: Lane, row: Due | Placement, without: Collection[str] = ()) 
     for name in without:
         attributes.pop(name, None)
     enabled = present and row.disabled_by is None
-    return Account(str(row.account), row.kind, enabled, _given(lane.fields_of(attributes))), present
+    fields = _given(lane.fields_of(attributes))
+    if '"sealed:' in row.attributes and row.sealed:
+        kept = _secrets(lane) | {name for name, value in fields.items() if not _lies_sealed(row, value)}
+        fields = {name: value for name, value in fields.items() if name in kept}
+    return Account(str(row.account), row.kind, enabled, fields), present
+
+
+def _lies_sealed(row: Due | Placement, value: Value) -> bool:
+    """Say whether a value speaks of a secret of the account, as an attribute does that is secret no more until it is read."""
+    one = sealed_of(value)
+    return one is not None and f"{one.attribute}:{one.word}" in sealed_values(row.sealed)
 
 
 def step_of(lane: Lane, row: Due, without: Collection[str] = ()) -> Step | None:
