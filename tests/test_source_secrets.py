@@ -632,6 +632,11 @@ class TestConfiguration:
                 "source.hq.map.pin.via[0]: is a secret",
             ),
             ("[template", "[attribute.badge]\nsecret = true\nkey = true\n[template", "no source can fill it"),
+            (
+                "world =",
+                "owns = false\nworld =",
+                "source.hq.map.pin: is used for new accounts alone, and this source",
+            ),
         ],
     )
     def test_what_cannot_be_is_said(self, make, old, new, message):

@@ -62,6 +62,10 @@ def _source(draft: Draft, path: KeyPath, parts: Parts, enterprise: str, preceden
         if rule.attribute == "feature_profile":
             draft.profile((*path, "map", rule.attribute, "default"), rule.default)
             draft.profile((*path, "map", rule.attribute, "constant"), rule.constant)
+        if rule.attribute in draft.vocabulary.secrets and rule.policy == "create-only" and not table.owns:
+            cure = 'write policy = "always", or "detain"'
+            message = f"is used for new accounts alone, and this source makes none (owns = false); {cure}"
+            draft.objection((*path, "map", rule.attribute), message)
     if _is_whole(parts) and not table.map:
         draft.objection(path, f"maps nothing; write [source.{path[1]}.map], or name a preset")
     if table.role is not None and table.role not in draft.roles:
