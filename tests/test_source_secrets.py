@@ -417,6 +417,17 @@ class TestPeople:
         with pytest.raises(SyncdError, match="nothing says how login_code of account"):
             secrets.renew(company.here, company.account("anna"), "login_code")
 
+    def test_what_waits_is_judged_by_the_value_itself_when_it_is_edited(self, make):
+        rules = '[source.hq.rules]\npassword = {{ pattern = ".*!.*", length = [6, 20] }}\n'
+        company = make(f"{SAID}\n{rules}".replace('"never"', '"always"'))
+        company.hire("anna", pw="hunter!2")
+        company.hire("ben", pw="hunter2")
+        company.plan()
+        for number, state in ((1, "detained"), (2, "failed")):
+            queue.edit(company.here, number, {"last_name": "Berg"})
+            assert state == company.value("SELECT state FROM operations ORDER BY id DESC LIMIT 1")
+        assert "hunter" not in company.everything()
+
     def test_what_waits_can_be_edited_and_keeps_it(self, make):
         company = make()
         company.hire("anna", mail="m" * 300, pin="471147114711", pw="hunter-of-nothing")

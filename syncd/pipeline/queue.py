@@ -24,6 +24,7 @@ from .judging import judge_by_hand
 from .licences import fitted
 from .line import apply_run
 from .people import require_typable, standings_of
+from .sealing import unhidden
 
 log = get_log("syncd.line")
 
@@ -275,7 +276,8 @@ def _edited(here: Installation, one: Stored, changes: Mapping[str, Value | None]
     for word in [word for word in ("disabled_by", "deleted") if word in state]:
         before[word], after[word] = texts(one.before).get(word), state[word]
     was = standing.attributes if standing is not None else None
-    faults = tuple(judge_by_hand(here, one.enterprise, values, was, one.account_kind, _checks(here, one)))
+    told = unhidden(here, values)
+    faults = tuple(judge_by_hand(here, one.enterprise, told, was, one.account_kind, _checks(here, one)))
     held = faults or (Fault("edited", None, f"edited by {here.actor}", "detained"),)
     gains, frees = claims_of(
         before,

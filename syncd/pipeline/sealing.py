@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 
 from ..errors import ConfigError, SyncdError, Unavailable
-from ..model import Sealed
+from ..model import Hidden, Sealed, Value, sealed_of
 from ..sealing import Keys, made
-from ..store.sealed import DIGEST_KEY, Seal, digest_key, kinds_of_key, stage_sealed
+from ..store.sealed import DIGEST_KEY, Seal, digest_key, find_staged, kinds_of_key, stage_sealed
 from ..store.staging import Staging
 from .installation import Installation, Line
 
@@ -73,6 +73,22 @@ def _all_keys_of(here: Installation) -> Keys:
     for known in kinds_of_key(here.database.conn):
         keys.require(known)
     return keys
+
+
+def unhidden(here: Installation, values: Mapping[str, Value]) -> Mapping[str, Value]:
+    """Return values with the secrets at hand that lie sealed for a plan, as they were when they were mapped.
+
+    To be judged, and for nothing else. Raises ConfigError if there is no key for them.
+    """
+    found: dict[str, Value] = {}
+    for name, value in values.items():
+        one = sealed_of(value)
+        if one is not None and one.attribute == name and one.digest:
+            token = str(one)
+            if (sealed := find_staged(here.database.conn, token)) is not None:
+                found[name] = hidden = Hidden(token)
+                hidden.plain = keys_of(here).open_apart(token, sealed).decode()
+    return {**values, **found}
 
 
 def revealer(here: Installation) -> Callable[[int, str, int, bytes], str]:

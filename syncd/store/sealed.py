@@ -76,7 +76,7 @@ def make_missing(conn: sqlite3.Connection, names: Collection[str], seal: Seal, n
         if one is not None and one.attribute == name and not one.digest:
             _put(conn, account, one, seal, None, now)
     for account, token in _staged(conn, names):
-        one, sealed = sealed_of(token), _find_staged(conn, token)
+        one, sealed = sealed_of(token), find_staged(conn, token)
         if one is not None and sealed is not None:
             _put(conn, account, one, seal, sealed, now)
 
@@ -126,10 +126,11 @@ def drop_staged(conn: sqlite3.Connection) -> None:
 
 def digest_key(database: Database) -> bytes | None:
     """Return the key of digests, which lies sealed; None if none was made yet."""
-    return _find_staged(database.conn, DIGEST_KEY)
+    return find_staged(database.conn, DIGEST_KEY)
 
 
-def _find_staged(conn: sqlite3.Connection, name: str) -> bytes | None:
+def find_staged(conn: sqlite3.Connection, name: str) -> bytes | None:
+    """Return what lies sealed under a name; None if nothing does."""
     row = conn.execute("SELECT sealed FROM sealed WHERE name = ?", (name,)).fetchone()
     return None if row is None else bytes(row[0])
 
