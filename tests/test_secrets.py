@@ -462,6 +462,10 @@ class TestTheVerbs:
         assert "ticket 4711" in told
         assert value not in told
 
+    def test_nobody_is_found_by_how_a_secret_is_spoken_of(self, sealing):
+        for text in ("sealed:", "password"):
+            assert [] == sealing.json("accounts", "list", text)["accounts"]
+
     def test_a_new_one_is_made_and_its_change_is_told_without_it(self, sealing):
         old = sealing.out("secrets", "show", "zoe", "password").strip()
         told = sealing.out("secrets", "renew", "zoe", "password")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -82,7 +83,7 @@ def _found(
 ) -> Iterator[dict[str, Any]]:
     secrets = here.settings.vocabulary.secrets
     conn = here.database.conn
-    conn.create_function("says", 3, _says, deterministic=True)
+    conn.create_function("says", 3, partial(_says, secrets), deterministic=True)
     where: list[str] = ["a.id > ?"]
     values: list[Any] = [after]
     where.append("a.deleted_at IS NOT NULL" if deleted else "a.deleted_at IS NULL")
@@ -125,13 +126,13 @@ def _document(row: tuple[Any, ...], secrets: frozenset[str]) -> dict[str, Any]:
     }
 
 
-def _says(attributes: str, name: str | None, wanted: str | None) -> bool:
-    """Say whether an attribute has a value (None: no value at all), or any has a text within its value."""
+def _says(secrets: frozenset[str], attributes: str, name: str | None, wanted: str | None) -> bool:
+    """Say whether an attribute has a value (None: no value at all), or any but the ``secrets`` has a text within its."""
     from ..model import fold
 
     values = json.loads(attributes)
     if name is None:
-        every = [text for value in values.values() for text in _texts(value)]
+        every = [text for word, value in values.items() if word not in secrets for text in _texts(value)]
         return any(fold(wanted or "") in fold(text) for text in every)
     texts = _texts(values.get(name))
     return not texts if wanted is None else fold(wanted) in map(fold, texts)
