@@ -221,3 +221,25 @@ def test_a_leaver_of_whom_something_does_not_fit_is_cut_off_at_once(node):
     node.sync(n1=("Ann", "200", "staff"), n2=("Bob", "201", "staff"))
 
     assert {"200", "201"} == logins(node)
+
+
+def test_who_exchanged_numbers_after_the_backup_has_the_right_password_once_it_is_restored(
+    any_node, tmp_path
+):
+    ann, bob = ("Ann", "200", "staff"), ("Bob", "201", "staff")
+    any_node.sync(n1=ann, n2=bob)
+    any_node.office.out("db", "backup", str(tmp_path / "backup.db"))
+    swapped = {"n1": ("Ann", "201", "staff"), "n2": ("Bob", "200", "staff")}
+    any_node.sync(**swapped)
+    expected = any_node.database.everything()
+    any_node.office.out("db", "restore", str(tmp_path / "backup.db"), "--yes")
+    any_node.sync(**swapped)
+
+    columns = ("id", "username", "password", "ha1", "callerid")
+    assert [
+        sorted(tuple(row.get(name) for name in columns if name != "id" or any_node.pjsip) for row in rows)
+        for rows in expected.values()
+    ] == [
+        sorted(tuple(row.get(name) for name in columns if name != "id" or any_node.pjsip) for row in rows)
+        for rows in any_node.database.everything().values()
+    ]
