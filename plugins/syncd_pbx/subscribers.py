@@ -116,16 +116,15 @@ class Subscribers:
             self._disabled()[on(login)] = login
 
     def _of(self, number: str) -> Row | None:
-        """Return the row of a number, in use or not."""
-        row = self.rows.one("subscriber", number)
-        if row is None and (login := self._disabled().get(number)) is not None:
-            row = self.rows.one("subscriber", login)
-        return row
+        """Return the row of a number; of two, that which is out of use: the other one was made by hand since."""
+        login = self._disabled().get(number)
+        row = None if login is None else self.rows.one("subscriber", login)
+        return row or self.rows.one("subscriber", number)
 
     def _load(self, numbers: Names) -> None:
         """Read the rows of many numbers."""
-        absent = numbers - {row["username"] for row in self.rows.load("subscriber", numbers)}
-        self.rows.load("subscriber", [login for one in absent if (login := self._disabled().get(one))])
+        logins = [login for one in numbers if (login := self._disabled().get(one))]
+        self.rows.load("subscriber", [*numbers, *logins])
 
     def _disabled(self) -> dict[str, str]:
         """Return the names of all who are disabled, by number.
