@@ -81,6 +81,8 @@ class Endpoints:
     ) -> str:
         desk, number = self.phones.endpoint(remote_id), text_of(account, "extension")
         if "extension" in changed and number != remote_id:
+            if number == self._softphone(remote_id) and text_of(account, "softphone") != remote_id:
+                self._follow_softphone(remote_id, account, changed)
             self._rename(remote_id, number_of(account, self.options.extensions))
         return self._follow(str(desk["id"]), account, changed, None, enabled=enabled)
 
@@ -242,6 +244,11 @@ class Endpoints:
         """Give the desk phone another number, and all that is named after it."""
         own = self._own(old)
         box = None if self.mailboxes is None else self.mailboxes.of(self.phones.endpoint(old))
+        if new in own:
+            raise Rejected(
+                f"{new} is the soft phone of {old} itself; give that another number first, or none, and "
+                "change the extension when that is done"
+            )
         self._require_unused([old], [] if box is None else [box], own)
         self.phones.rename(old, new, (old, new))
         if len(own) > 1 and (login := self.rows.one("ps_auths", f"{old}{_SOFT}")) is not None:

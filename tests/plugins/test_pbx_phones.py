@@ -124,6 +124,38 @@ def test_an_endpoint_that_is_there_is_not_taken_over_as_a_soft_phone(platform, d
         platform.add(soft(softphone="100"))
 
 
+@pytest.mark.parametrize("other", ["500", "100"])
+def test_a_desk_phone_that_wants_the_number_of_its_own_soft_phone_does_not_wait_for_ever(
+    platform, database, other
+):
+    platform.add(soft())
+    before = database.everything()
+    with pytest.raises(Rejected, match="500 is the soft phone of 100 itself; give that another number first"):
+        platform.update("100", soft(500, softphone=other), frozenset({"extension", "softphone"}))
+
+    assert before == database.everything()
+
+
+@pytest.mark.parametrize("other", ["501", None])
+def test_a_desk_phone_gets_the_number_that_its_own_soft_phone_gives_up(platform, database, other):
+    platform.add(soft())
+    platform.add(soft(200, softphone="600"))
+    wanted = {
+        number: account(number + 400, password=f"geheim-{number}")
+        if other is None
+        else soft(number + 400, softphone=str(number + 401), password=f"geheim-{number}")
+        for number in (100, 200)
+    }
+    batch = [renamed(number, one, "softphone") for number, one in wanted.items()]
+
+    assert ["500", "600"] == delivered(platform, *batch)
+    assert {one.fields["extension"]: platform.fingerprint(one) for one in wanted.values()} == dict(
+        platform.list()
+    )
+    assert "geheim-100" == database.one("ps_auths", id="500")["password"]
+    assert len(database.rows("ps_endpoints")) == len(database.rows("ps_aors")) == (2 if other is None else 4)
+
+
 def test_the_soft_phone_of_somebody_is_not_adopted_as_a_desk_phone(platform, database):
     platform.add(soft())
     before = database.everything()
