@@ -87,9 +87,7 @@ def _closed(name: str) -> dict[str, Any]:
 
 
 def _print(here: Installation, one: dict[str, Any]) -> None:
-    told = ", ".join(
-        f"{one[name]} {name}" for name in ("confirmed", "failed", "waiting", "held") if one[name]
-    )
+    told = ", ".join(f"{one[name]} {name}" for name in _NUMBERS if one[name] and name != "unchanged")
     if one["stopped"]:
         until = f" until {when(one['until'], here.settings.timezone)}" if one["until"] else ""
         told = ", ".join(filter(None, [told, f"stopped{until}: {one['stopped']}"]))
@@ -236,10 +234,13 @@ def verify(
     documents: list[dict[str, Any]] = []
     delivered: list[dict[str, Any]] = []
     for name, found in _verified(here, platforms, codes):
-        documents.append({"platform": name, "differences": found, "undelivered": _undelivered(here, name)})
+        documents.append({"platform": name, "differences": found, "undelivered": len(_late(here, name))})
         if not as_json and not repair:
             _print_differences(here, name, found, unknown=unknown)
-            _print_undelivered(documents[-1]["undelivered"])
+            if late := documents[-1]["undelivered"]:
+                write(
+                    f"  not compared: {counted(late, 'account')} still to be delivered, see syncd deliveries list"
+                )
     left = documents
     if repair:  # before a word is written: whoever reads may go away
         delivered = _repair(here, documents, quiet=as_json)
@@ -294,28 +295,19 @@ def _print_differences(here: Installation, name: str, every: list[dict[str, Any]
         write(f"  beside that {counted(others, 'account')} unknown to syncd, see --unknown")
 
 
-def _undelivered(here: Installation, platform: str) -> int:
-    """Return how many accounts were passed over, as the platform has not got all of them."""
+def _late(here: Installation, platform: str) -> list[int]:
     from ..distribution import pending
 
-    return sum(row.platform == platform for row in pending(here.database, here.clock()))
-
-
-def _print_undelivered(count: int) -> None:
-    if count:
-        write(f"  not compared: {counted(count, 'account')} still to be delivered, see syncd deliveries list")
+    return [row.account for row in pending(here.database, here.clock()) if row.platform == platform]
 
 
 def _repair(here: Installation, documents: list[dict[str, Any]], *, quiet: bool) -> list[dict[str, Any]]:
     """Deliver again what differs; what is still to be delivered is delivered whole, as its base may be lost."""
-    from ..distribution import pending, want_again
+    from ..distribution import want_again
 
     for one in documents:
         accounts = [found["account"] for found in one["differences"] if found["kind"] in _REPAIRABLE]
-        waiting = [
-            row.account for row in pending(here.database, here.clock()) if row.platform == one["platform"]
-        ]
-        want_again(here.database, one["platform"], [*accounts, *waiting])
+        want_again(here.database, one["platform"], accounts + _late(here, one["platform"]))
     return _delivered(here, quiet=quiet)
 
 
@@ -324,9 +316,8 @@ def _left(
 ) -> list[dict[str, Any]]:
     """Compare the platforms that differed once more; return what differs still."""
     names = tuple(one["platform"] for one in documents if _differing(one["differences"], unknown=unknown))
-    if not names:
-        return []
-    return [{"platform": name, "differences": found} for name, found in _verified(here, names, codes)]
+    found = _verified(here, names, codes) if names else ()
+    return [{"platform": name, "differences": differences} for name, differences in found]
 
 
 def _print_repair(
