@@ -22,7 +22,6 @@ from pydantic import (
 import syncd
 
 T = TypeVar("T")
-_SECRET = frozenset({"password", "pin", "login_code"})
 _LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
 DRIVERS = {
     "sqlite": "sqlite",
@@ -240,7 +239,7 @@ def fields_of(columns: Mapping[str, Column], table: str) -> dict[str, syncd.Fiel
             required=column.required,
             limit=column.limit,
             pattern=column.pattern,
-            secret=column.attribute in _SECRET,
+            secret=column.attribute in syncd.VOCABULARY.secrets,
         )
         for name, column in columns.items()
     }
