@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from catalogs import CATALOG
 
-from syncd.config import Catalog, load, wanted_plugins
+from syncd.config import load
 from syncd.config.models import (
     AddLimitTable,
     AttributeTable,
@@ -29,6 +29,7 @@ from syncd.config.models import (
 )
 from syncd.config.presets import PRESETS
 from syncd.model import VOCABULARY
+from syncd.pipeline.opening import catalog_of, plugins_for
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "etc" / "syncd.toml"
@@ -185,17 +186,6 @@ def test_the_examples_fit_the_shipped_plugins(small, example):
 
 def shipped(paths):
     """Return the catalog of the shipped plugins that files need, each of which has to load."""
-    from syncd.plugins import load as load_plugins
-
-    used, third_party = wanted_plugins(paths, {})
-    plugins = load_plugins({word for _, word in used}, third_party, uses=used)
+    plugins = plugins_for(paths, {})
     assert () == plugins.failures
-    return Catalog(
-        sources=plugins.sources,
-        platforms=plugins.platforms,
-        observers=plugins.observers,
-        transforms=plugins.transforms,
-        rules=plugins.rules,
-        attributes=plugins.attributes,
-        why_unknown=plugins.unknown_type,
-    )
+    return catalog_of(plugins)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections import Counter
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from itertools import count
 
 import pytest
 from chances import EXPLORING, chance_seed
 from cli_world import at_work
-from servers.databases import SERVERS
+from servers.databases import SERVERS, server_of
 from servers.nodes import sqlite_database
 from servers.slapd import person
 from sqlalchemy.engine.default import DefaultDialect
@@ -21,15 +21,6 @@ from victims import Nursery
 from syncd_pbx.asterisk import AsteriskPlatform
 
 pytest_plugins = ("servers.fixtures",)
-
-
-@contextmanager
-def server_of(name):
-    kind, missing = SERVERS[name]
-    if missing:
-        pytest.skip(missing)
-    with kind() as running:
-        yield running
 
 
 @pytest.fixture(scope="module", params=[*SERVERS])

@@ -48,9 +48,8 @@ class Batch:
             return forms_of(secrets_of(lane, step.account))
         if self.secrets is None:
             told = (one for each in self.steps for one in secrets_of(lane, each.account))
-            self.secrets = forms_of(
-                one for one in told if len(one) > 3
-            )  # any number holds a code of three digits
+            # Any number holds a code of three digits.
+            self.secrets = forms_of(one for one in told if len(one) > 3)
         return self.secrets
 
     @property

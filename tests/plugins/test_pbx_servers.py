@@ -4,7 +4,7 @@ import gc
 from dataclasses import replace
 
 import pytest
-from servers.databases import SERVERS
+from servers.databases import SERVERS, server_of
 from servers.nodes import account, asterisk, kamailio, opened
 
 from syncd import Delivery, Denied, Rejected, Unavailable
@@ -12,10 +12,7 @@ from syncd import Delivery, Denied, Rejected, Unavailable
 
 @pytest.fixture(scope="module", params=[*SERVERS])
 def server(request):
-    kind, missing = SERVERS[request.param]
-    if missing:
-        pytest.skip(missing)
-    with kind() as running:
+    with server_of(request.param) as running:
         yield running
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from servers.databases import SERVERS
-from servers.nodes import Database, asterisk_source, kamailio_source, sqlite_database
+from servers.databases import databases_on
+from servers.nodes import Database, asterisk_source, kamailio_source
 from servers.slapd import free_port
 
 from syncd.testing import SourceConformance
@@ -72,14 +72,8 @@ class OverADatabase(SourceConformance):
     @pytest.fixture(scope="class")
     @classmethod
     def make_database(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Database]]:
-        if cls.server is None:
-            yield lambda: sqlite_database(tmp_path_factory.mktemp("node") / "node.sqlite")
-            return
-        kind, missing = SERVERS[cls.server]
-        if missing:
-            pytest.skip(missing)
-        with kind() as running:
-            yield running.database
+        with databases_on(cls.server, tmp_path_factory) as make:
+            yield make
 
     @pytest.fixture
     def database(self, make_database: Callable[[], Database]) -> Database:

@@ -3,8 +3,8 @@
 import gc
 
 import pytest
-from servers.databases import SERVERS
-from servers.nodes import asterisk_source
+from servers.databases import SERVERS, server_of
+from servers.nodes import Meanwhile, asterisk_source
 from sqlalchemy.exc import SQLAlchemyError
 
 from syncd import Context, Denied, Unavailable
@@ -14,24 +14,9 @@ from syncd_pbx.source import BATCH
 PEOPLE = 3 * BATCH
 
 
-class Meanwhile:
-    """Something that happens between two batches of rows, where the source asks whether to stop."""
-
-    def __init__(self, happens):
-        self.happens = happens
-
-    def is_set(self):
-        happens, self.happens = self.happens, lambda: None
-        happens()
-        return False
-
-
 @pytest.fixture(scope="module", params=[*SERVERS])
 def server(request):
-    kind, missing = SERVERS[request.param]
-    if missing:
-        pytest.skip(missing)
-    with kind() as running:
+    with server_of(request.param) as running:
         yield running
 
 

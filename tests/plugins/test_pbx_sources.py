@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from servers.nodes import asterisk_source, kamailio_source, sqlite_database
+from servers.nodes import Meanwhile, asterisk_source, kamailio_source, sqlite_database
 from sqlalchemy import Engine, event
 
 from syncd import Checkpoint, Context, Denied, Entry, Problem, Unavailable
@@ -349,18 +349,6 @@ def test_a_lock_is_a_failure(database):
     other.close()
 
     assert ["100"] == list(people(source))
-
-
-class Meanwhile:
-    """Something that happens between two batches of rows, where the source asks whether to stop."""
-
-    def __init__(self, happens):
-        self.happens = happens
-
-    def is_set(self):
-        happens, self.happens = self.happens, lambda: None
-        happens()
-        return False
 
 
 def many(database, total=3 * BATCH):

@@ -10,16 +10,18 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from .nodes import Database
+from .nodes import Database, sqlite_database
 
 MARIADB = shutil.which("mariadbd", path="/usr/sbin:/usr/local/sbin:/usr/libexec:/usr/bin") or ""
 INSTALL_MARIADB = shutil.which("mariadb-install-db", path="/usr/bin:/usr/local/bin:/usr/sbin") or ""
@@ -277,3 +279,23 @@ SERVERS: dict[str, tuple[Callable[[], Server], str]] = {
     "postgresql": (Postgresql, NO_POSTGRESQL),
 }
 """By scheme: the server, and why there is none."""
+
+
+@contextmanager
+def server_of(scheme: str) -> Iterator[Server]:
+    """Yield a running server; where there is none, the test is skipped and says why."""
+    kind, missing = SERVERS[scheme]
+    if missing:
+        pytest.skip(missing)
+    with kind() as running:
+        yield running
+
+
+@contextmanager
+def databases_on(scheme: str | None, folders: pytest.TempPathFactory) -> Iterator[Callable[[], Database]]:
+    """Yield what makes databases with empty tables: on a server, or without a scheme as files."""
+    if scheme is None:
+        yield lambda: sqlite_database(folders.mktemp("node") / "node.sqlite")
+        return
+    with server_of(scheme) as running:
+        yield running.database

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import sqlalchemy
@@ -190,6 +192,19 @@ def kamailio_source(
     source = KamailioSource(settings, context or Context("south", RecordingLog(), lambda _: "geheim"))
     source.select(selected or ("extension", "email_address"))
     return source
+
+
+class Meanwhile(Event):
+    """Something that happens between two batches of rows, where the source asks whether to stop."""
+
+    def __init__(self, happens: Callable[[], object]) -> None:
+        super().__init__()
+        self.happens = happens
+
+    def is_set(self) -> bool:
+        happens, self.happens = self.happens, lambda: None
+        happens()
+        return False
 
 
 def account(number: int = 100, *, enabled: bool = True, **fields: Value) -> Account:
