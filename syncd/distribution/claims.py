@@ -16,6 +16,7 @@ from ..store.database import Database
 from ..store.standings import texts
 from .lanes import Lane
 from .steps import Step, belongs
+from .waits import reached
 
 
 def require_free(database: Database, lane: Lane, step: Step) -> None:
@@ -45,21 +46,12 @@ def circling(database: Database, platforms: Iterable[str], moving: Collection[in
         for account, holder, _ in remotes.contended(database, name):
             if name in remotes.unsettled(database, account):
                 wants.setdefault(account, set()).add(holder)
-    reached = {one: _reached(wants, one) for one in wants}
+    ahead = {one: reached(wants, one) for one in wants}
     return {
         one
-        for one in reached.keys() & set(moving)
-        if one == min((other for other in reached[one] if one in reached.get(other, ())), default=None)
+        for one in ahead.keys() & set(moving)
+        if one == min((other for other in ahead[one] if one in ahead.get(other, ())), default=None)
     }
-
-
-def _reached(wants: dict[int, set[int]], start: int) -> set[int]:
-    found: set[int] = set()
-    left = set(wants[start])
-    while left:
-        found |= left
-        left = set().union(*(wants.get(one, ()) for one in left)) - found
-    return found
 
 
 def doubtful(database: Database, lane: Lane, step: Step) -> Account | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class Waits:
@@ -78,12 +78,7 @@ class Waits:
 
     def together(self, account: int) -> set[int]:
         """Return the account, those whose keys it wants, those whose keys they want, and so on."""
-        found: set[int] = set()
-        left = {account}
-        while left:
-            found |= left
-            left = {holder for one in left for holder in self._holders.get(one, ())} - found
-        return found
+        return {account, *reached(self._holders, account)}
 
     def _circling(self) -> set[int]:
         """Return the held accounts that wait only for each other, without those that wait for anybody else."""
@@ -95,3 +90,13 @@ class Waits:
                 left.discard(account)
                 outside.extend(taker for taker in self._takers.get(account, ()) if taker in left)
         return left
+
+
+def reached(wants: Mapping[int, Iterable[int]], start: int) -> set[int]:
+    """Return whom ``start`` waits for, whom those wait for, and so on; itself only if it stands in a circle."""
+    found: set[int] = set()
+    left = set(wants.get(start, ()))
+    while left:
+        found |= left
+        left = set().union(*(wants.get(one, ()) for one in left)) - found
+    return found
