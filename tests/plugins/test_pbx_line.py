@@ -4,10 +4,11 @@ import csv
 import sqlite3
 from contextlib import closing
 
+import cli_world
 import pytest
 from servers.nodes import sqlite_database
 
-pytest_plugins = ("cli_world",)
+office = cli_world.office
 
 CONFIGURATION = """
 state_directory = "{folder}/state"
