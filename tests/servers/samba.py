@@ -9,7 +9,7 @@ Samba's ports cannot be chosen (389, 636; 3268 and 3269 for the global catalogue
 of its own in 127.0.0.0/8 instead, and needs root to listen there. Nothing but LDAP runs, and if asked for Kerberos.
 
 Making a domain takes seconds, so it is made once per machine, in the folder ``syncd-tests`` of the user's caches;
-each server starts from a copy. A domain has a unit Crowd with CROWD people, all of them in the group
+each server starts from a copy. A domain has a unit Crowd with CROWD people (more than a page of Active Directory), all of them in the group
 ``everybody`` there, and the user ``reader``, who may read. ``watcher`` may see who is deleted too, and what is
 replicated (DirSync), and ``follower`` only the latter.
 """
@@ -99,20 +99,23 @@ def _missing() -> str:
 MISSING = _missing()
 
 
-def template() -> Path:
-    """Return the folder with the domain as it was made; the first who asks makes it, the others wait."""
+def template(crowd: int = CROWD) -> Path:
+    """Return the folder of the domain as it was made, with ``crowd`` people in the unit Crowd.
+
+    The first who asks makes it, the others wait: for 1,200 people seconds, for 100,000 nine minutes.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "syncd-tests"
     cache.mkdir(parents=True, exist_ok=True)
     recipe = Path(__file__).with_name("samba_domain.py")
     version = subprocess.run([SAMBA, "--version"], capture_output=True, check=True).stdout
-    made = cache / f"domain-{sha256(version + recipe.read_bytes()).hexdigest()[:16]}"
+    made = cache / f"domain-{sha256(version + recipe.read_bytes()).hexdigest()[:16]}-{crowd}"
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.is_dir():
             making = cache / "making"
             shutil.rmtree(making, ignore_errors=True)
             making.mkdir()
-            _script(recipe, str(making), REALM, PASSWORD)
+            _script(recipe, str(making), REALM, PASSWORD, str(crowd))
             making.rename(made)
     return made
 
