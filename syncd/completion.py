@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .model import Completed, Correlated, Fault, Layer, Record, Role, Standing, Value, fold_layers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Completion:
+class Completion(NamedTuple):
     """What one connection's records are completed with.
 
     ``policies`` holds the mapped attributes whose policy is not ``always``. ``precedence`` is the
@@ -20,9 +19,9 @@ class Completion:
     precedence: int = 0
     owns: bool = True
     adopts: bool = False
-    roles: Mapping[str, Role] = field(default_factory=dict)
+    roles: Mapping[str, Role] = {}
     default_role: str | None = None
-    policies: Mapping[str, str] = field(default_factory=dict)
+    policies: Mapping[str, str] = {}
 
 
 def complete(stream: Iterable[object], plan: Completion) -> Iterator[object]:

@@ -9,7 +9,8 @@ so that many small plans cannot do what one large plan may not.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from .model import Change, Licences, Objection
 
@@ -33,8 +34,7 @@ class Limit:
     per_day: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(NamedTuple):
     """The limits of one connection.
 
     ``container``: percent of the people of one container (OU, folder) that may go at once. ``shrink``:
@@ -53,8 +53,7 @@ class Limits:
         return cls(remove=Limit(), add=Limit(), update=Limit(), container=None, shrink=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
+class Effect(NamedTuple):
     """What a plan means for one platform, in accounts.
 
     ``there`` are those that the platform has confirmed. Of them so many would ``change``, or ``vanish``
@@ -63,17 +62,16 @@ class Effect:
 
     platform: str
     there: int
+    limits: Limits
     appear: int = 0
     change: int = 0
     vanish: int = 0
     appeared_today: int = 0
     changed_today: int = 0
     vanished_today: int = 0
-    limits: Limits
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Summary:
+class Summary(NamedTuple):
     """What the guards look at: the counts of a plan and what is known of its source.
 
     ``removals`` are all operations that take an account away, those that wait out their grace included:
@@ -98,11 +96,11 @@ class Summary:
     sizes: Sequence[int] = ()
     first: bool = False
     detain: str = "never"
-    containers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    containers: Mapping[str, tuple[int, int]] = {}
     effects: Sequence[Effect] = ()
     broken_plugins: Sequence[str] = ()
-    licences: Licences = field(default_factory=Licences)
-    users: Mapping[str, int] = field(default_factory=dict)
+    licences: Licences = Licences()
+    users: Mapping[str, int] = {}
     changes: Sequence[Change] = ()
 
 

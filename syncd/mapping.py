@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
@@ -19,8 +18,7 @@ Transform: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
 """From the texts of an attribute to the texts to use; raises ValueError with a message for a person."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(NamedTuple):
     """How one attribute of the record is made."""
 
     attribute: str
@@ -34,8 +32,7 @@ class Rule:
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AttributeMapping:
+class AttributeMapping(NamedTuple):
     """All rules of one source, and the text of the configuration that they were made from.
 
     ``text`` is part of every stored fingerprint: another text means that every entry is mapped anew.

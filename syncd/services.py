@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .model import Role, Value, Values
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(NamedTuple):
     """A platform's place in the line.
 
     ``accept`` maps attributes to the values that are let in (empty: everybody), ``kinds`` are the kinds
@@ -20,8 +19,8 @@ class Service:
     name: str
     kinds: frozenset[str] = frozenset({"user", "contact"})
     enterprises: frozenset[str] | None = None
-    accept: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    roles: Mapping[str, Role] = field(default_factory=dict)
+    accept: Mapping[str, frozenset[str]] = {}
+    roles: Mapping[str, Role] = {}
     told: frozenset[str] = frozenset()
 
     @property

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias
@@ -21,25 +20,30 @@ Transform: TypeAlias = Callable[[tuple[str, ...]], tuple[str, ...]]
 Factory: TypeAlias = Callable[[str | None], Transform]
 
 
-@dataclass(frozen=True, slots=True)
 class OneByOne:
     """A transform that changes every text by itself.
 
     ``one`` is what the mapping calls directly where there is just one text: total, and "" of "".
     """
 
-    one: Callable[[str], str]
+    __slots__ = ("one",)
+
+    def __init__(self, one: Callable[[str], str]) -> None:
+        self.one = one
 
     def __call__(self, texts: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(map(self.one, texts))
 
 
-@dataclass(frozen=True, slots=True)
 class Together:
     """A transform that looks at all texts at once, and has nothing to do where there is just one."""
 
-    all: Callable[[tuple[str, ...]], tuple[str, ...]]
-    one: type[str] = str
+    __slots__ = ("all",)
+
+    one = str
+
+    def __init__(self, change: Transform) -> None:
+        self.all = change
 
     def __call__(self, texts: tuple[str, ...]) -> tuple[str, ...]:
         return self.all(texts) if len(texts) > 1 else texts

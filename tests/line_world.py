@@ -7,7 +7,6 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -160,7 +159,7 @@ class Site:
         source = line.source
         assert isinstance(source, MemorySource)
         source.world = self.world(name)
-        return replace(line, source=self.spoiled[name](source)) if name in self.spoiled else line
+        return line._replace(source=self.spoiled[name](source)) if name in self.spoiled else line
 
     def plan(self, name: str = "hq", *, full: bool = False) -> Run:
         return line_module.plan_run(self.here, self.line(name), full=full)

@@ -2,7 +2,6 @@
 
 import enum
 import os
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path, PurePath
@@ -199,7 +198,7 @@ def test_files_only_add_unless_told_otherwise(settings):
 
 
 def test_words_for_the_vocabulary_come_from_plugins_and_from_the_file(settings):
-    catalog = replace(CATALOG, attributes=(Attribute("desk_number", "number of the desk"),))
+    catalog = CATALOG._replace(attributes=(Attribute("desk_number", "number of the desk"),))
     found = settings(
         SMALL + 'badge = "badge"\ndesk_number = "desk"\n'
         '[attribute.badge]\ndescription = "number of the badge"\nmany = true\nkey = true\nlimit = "off"\n',
@@ -699,7 +698,7 @@ def test_wanted_plugins_are_found_without_judging_anything(write):
 
 
 def test_the_plugins_may_say_why_a_type_is_unknown(problems):
-    catalog = replace(CATALOG, why_unknown=lambda what, word: f"{what} {word}: install it")
+    catalog = CATALOG._replace(why_unknown=lambda what, word: f"{what} {word}: install it")
     (problem,) = problems(SMALL.replace('"ldap"', '"teams"'), catalog=catalog)
 
     assert "syncd.toml:6: source.hq.type: source teams: install it" == problem
@@ -721,7 +720,7 @@ def test_a_plugins_own_judgement_of_the_whole_table_is_told(problems):
 
 
 def test_words_of_a_plugin_that_exist_already_are_refused(problems):
-    catalog = replace(CATALOG, attributes=(Attribute("login", "again"),))
+    catalog = CATALOG._replace(attributes=(Attribute("login", "again"),))
     (problem,) = problems("plugins = []\n" + SMALL, catalog=catalog)
 
     assert "syncd.toml:1: plugins: the attribute 'login' is in the vocabulary already" == problem

@@ -7,7 +7,6 @@ import socket
 import sys
 import threading
 import urllib.request
-from dataclasses import replace
 from datetime import timedelta
 
 import line_world
@@ -266,7 +265,7 @@ class TestWatch:
         site = Site(hq={"detain": "first-run"})
         site.hired(2)
         settings = site.settings.metrics._replace(**metrics)
-        site.settings = replace(site.settings, metrics=settings)
+        site.settings = site.settings._replace(metrics=settings)
         return site
 
     def test_a_look_writes_the_file_and_serves_the_port(self, tmp_path):
@@ -297,14 +296,14 @@ class TestWatch:
         watch = Watch(START)
         try:
             watch.look(site.here)
-            site.settings = replace(
-                site.settings, metrics=site.settings.metrics._replace(listen=("127.0.0.1", second))
+            site.settings = site.settings._replace(
+                metrics=site.settings.metrics._replace(listen=("127.0.0.1", second))
             )
             watch.look(site.here)
             assert "syncd_held_runs" in fetch(second)
             with pytest.raises(OSError):
                 fetch(first)
-            site.settings = replace(site.settings, metrics=site.settings.metrics._replace(listen=None))
+            site.settings = site.settings._replace(metrics=site.settings.metrics._replace(listen=None))
             watch.look(site.here)
             with pytest.raises(OSError):
                 fetch(second)

@@ -327,7 +327,7 @@ def test_a_policy_run_is_undone_by_changing_the_configuration_back(company):
 def test_the_text_of_a_policy_does_not_depend_on_the_order_of_the_configuration(company):
     before = policy_texts(company.here)
     settings = company.here.settings
-    backwards = replace(settings, platforms=dict(reversed(settings.platforms.items())), roles={})
+    backwards = settings._replace(platforms=dict(reversed(settings.platforms.items())), roles={})
     company.here = replace(company.here, settings=backwards)
 
     assert before == policy_texts(company.here)

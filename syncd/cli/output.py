@@ -13,10 +13,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from itertools import chain, islice
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import click
 
@@ -30,8 +29,7 @@ _WRAPPED = frozenset({"who", "name", "email", "reason", "message", "why", "offer
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Screen:
+class Screen(NamedTuple):
     """What one who is not at this process's own terminal has in front of them.
 
     ``ask`` puts a question, with the arguments that are meant by yes, and ends the command; ``agreed``: that

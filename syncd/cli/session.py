@@ -7,11 +7,10 @@ import os
 import pwd
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import click
 
@@ -70,8 +69,7 @@ class House(Protocol):
         """Return what a verb looks at until ``opened`` is closed; waits for nobody."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Guest:
+class Guest(NamedTuple):
     """Somebody for whom the service carries out a command; ``wanted`` says whether they still wait for it."""
 
     house: House
@@ -147,8 +145,7 @@ class Session:
         if self.given_state_directory is None:
             return settings
         place, key = self.given_state_directory.absolute(), "state_directory"
-        return replace(
-            settings,
+        return settings._replace(
             state_directory=place,
             socket=socket_of(place),
             plain={**settings.plain, key: str(place), "socket": str(socket_of(place))},

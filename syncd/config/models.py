@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core.core_schema import CoreSchema, no_info_plain_validator_function
 
 from ..guard import Limits
 from ..model import Numbers, Value
@@ -26,6 +27,19 @@ class Table(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True
     )
+
+
+class ReadBy:
+    """Marks a type whose values ``parse`` makes, or refuses by ValueError, all by itself.
+
+    pydantic's own validators of functions would check what it returns once more, and take the time to make the schema for that.
+    """
+
+    def __init__(self, parse: Callable[[object], Any]) -> None:
+        self.parse = parse
+
+    def __get_pydantic_core_schema__(self, kind: object, inner: object) -> CoreSchema:
+        return no_info_plain_validator_function(self.parse)
 
 
 def _or_word(word: str, parse: Callable[[object], Any]) -> Callable[[object], Any]:
@@ -103,17 +117,17 @@ def _limit(value: object) -> object:
     return {"percent": value}
 
 
-Text: TypeAlias = Annotated[str, BeforeValidator(_text)]
-Texts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_texts)]
-TextOrTexts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_text_or_texts)]
-AnyValue: TypeAlias = Annotated[Value, BeforeValidator(_value)]
-Duration: TypeAlias = Annotated[timedelta, BeforeValidator(words.duration)]
-DurationOrNever: TypeAlias = Annotated[timedelta | None, BeforeValidator(_or_word("never", words.duration))]
-Percent: TypeAlias = Annotated[float | None, BeforeValidator(_or_word("off", words.percent))]
-Count: TypeAlias = Annotated[int | None, BeforeValidator(_or_word("off", _count))]
-Pool: TypeAlias = Annotated[Numbers, BeforeValidator(words.numbers)]
-Recipe: TypeAlias = Annotated[tuple[str, int], BeforeValidator(words.secret_to_make)]
-When: TypeAlias = Annotated[Schedule, BeforeValidator(_when)]
+Text: TypeAlias = Annotated[str, ReadBy(_text)]
+Texts: TypeAlias = Annotated[tuple[str, ...], ReadBy(_texts)]
+TextOrTexts: TypeAlias = Annotated[tuple[str, ...], ReadBy(_text_or_texts)]
+AnyValue: TypeAlias = Annotated[Value, ReadBy(_value)]
+Duration: TypeAlias = Annotated[timedelta, ReadBy(words.duration)]
+DurationOrNever: TypeAlias = Annotated[timedelta | None, ReadBy(_or_word("never", words.duration))]
+Percent: TypeAlias = Annotated[float | None, ReadBy(_or_word("off", words.percent))]
+Count: TypeAlias = Annotated[int | None, ReadBy(_or_word("off", _count))]
+Pool: TypeAlias = Annotated[Numbers, ReadBy(words.numbers)]
+Recipe: TypeAlias = Annotated[tuple[str, int], ReadBy(words.secret_to_make)]
+When: TypeAlias = Annotated[Schedule, ReadBy(_when)]
 Fate: TypeAlias = Literal["disable", "delete", "keep"]
 
 _LEAVERS = Leavers()
@@ -168,13 +182,13 @@ class AttributeTable(Table):
 class LicenceTable(Table):
     """``[licence.FEATURE]``: how many users may have a feature."""
 
-    count: Annotated[int, BeforeValidator(_count)] | None = None
+    count: Annotated[int, ReadBy(_count)] | None = None
 
 
 class ProfileTable(Table):
     """``[feature_profile.NAME]``: the licensed features that its users have."""
 
-    description: Annotated[str, BeforeValidator(_description)] = ""
+    description: Annotated[str, ReadBy(_description)] = ""
     licences: Texts = ()
 
 
@@ -182,7 +196,7 @@ class TemplateTable(Table):
     """``[template.NAME]``: what a new account gets."""
 
     services: Texts | None = None
-    feature_profile: Annotated[str, BeforeValidator(profile_name)] | None = None
+    feature_profile: Annotated[str, ReadBy(profile_name)] | None = None
     defaults: dict[str, AnyValue] = Field(default={})
     wins: Texts = ()
     allocate: dict[str, Pool] = Field(default={})

@@ -12,18 +12,16 @@ MiVoice's export; people are found by their numbers first, as the vendor pairs t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Preset:
+class Preset(NamedTuple):
     """Rows for a map, match keys, keys of a source, and options for a plugin that has options of these names."""
 
     map: Mapping[str, Any]
     match: tuple[str, ...] = ()
-    keys: Mapping[str, Any] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
+    keys: Mapping[str, Any] = {}
+    options: Mapping[str, Any] = {}
 
 
 def _once(name: str) -> dict[str, str]:

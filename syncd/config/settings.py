@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,8 +27,7 @@ class Origin(NamedTuple):
         return self.file if self.line is None else f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class SourceSettings:
+class SourceSettings(NamedTuple):
     """One configured source. ``options`` is an instance of its plugin's ``Options``."""
 
     name: str
@@ -43,7 +41,7 @@ class SourceSettings:
     limits: Limits
     checks: tuple[Check, ...] = ()
     default_role: str | None = None
-    schedule: Timetable = field(default_factory=Timetable)
+    schedule: Timetable = Timetable()
     formerly: str | None = None
 
 
@@ -89,8 +87,7 @@ class EnterpriseSettings(NamedTuple):
     """(attribute, shell pattern) pairs, such as ("login", "svc-*")."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Settings:
+class Settings(NamedTuple):
     """The whole configuration."""
 
     state_directory: Path
@@ -102,23 +99,23 @@ class Settings:
 
     plugins: tuple[str, ...] = ()
     vocabulary: Vocabulary = VOCABULARY
-    locations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    locations: Mapping[str, tuple[str, ...]] = {}
     departments: tuple[str, ...] = ()
-    licences: Licences = field(default_factory=Licences)
-    templates: Mapping[str, Template] = field(default_factory=dict)
-    roles: Mapping[str, Role] = field(default_factory=dict)
-    enterprises: Mapping[str, EnterpriseSettings] = field(default_factory=dict)
-    sources: Mapping[str, SourceSettings] = field(default_factory=dict)
-    platforms: Mapping[str, PlatformSettings] = field(default_factory=dict)
-    observers: Mapping[str, ObserverSettings] = field(default_factory=dict)
-    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    licences: Licences = Licences()
+    templates: Mapping[str, Template] = {}
+    roles: Mapping[str, Role] = {}
+    enterprises: Mapping[str, EnterpriseSettings] = {}
+    sources: Mapping[str, SourceSettings] = {}
+    platforms: Mapping[str, PlatformSettings] = {}
+    observers: Mapping[str, ObserverSettings] = {}
+    metrics: MetricsSettings = MetricsSettings()
     secrets_key: str | None = None
     """The reference of the key that secrets are sealed with."""
 
     keep_values: timedelta | None = timedelta(days=400)
     purge_after: timedelta | None = timedelta(days=90)
-    origins: Mapping[str, Origin] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = {}
     """Dotted path of every value -> where it was written."""
 
-    plain: Mapping[str, Any] = field(default_factory=dict)
+    plain: Mapping[str, Any] = {}
     """Every effective value by dotted path, secrets' references included, for ``config show``."""

@@ -47,7 +47,7 @@ def load(
         raise
     if state_directory is not None:
         place = state_directory.absolute()
-        settings = replace(settings, state_directory=place, socket=socket_of(place))
+        settings = settings._replace(state_directory=place, socket=socket_of(place))
     for failure in plugins.failures:
         log.error("plugin_failed", plugin=failure.plugin, error=str(failure))
     plugins.hooks.report = _told

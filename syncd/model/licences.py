@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 DEFAULT_PROFILE = "Default"
@@ -59,15 +58,14 @@ class Need(NamedTuple):
         return f"{self.feature}: {self.wanted} needed, {free} of {self.there} free ({self.wanted - free} short){over}"
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Licences:
+class Licences(NamedTuple):
     """``counts`` has the licensed features, and how many licences there are of each, in all enterprises together.
 
     ``profiles`` are the feature profiles by their names; while none is configured, any name may be used.
     """
 
-    counts: Mapping[str, int] = field(default_factory=dict)
-    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    counts: Mapping[str, int] = {}
+    profiles: Mapping[str, Profile] = {}
 
     def features(self, profile: str | None) -> frozenset[str]:
         """Return what an active user of a profile takes; of a profile that is not configured that is nothing."""

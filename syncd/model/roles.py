@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from .values import Value
@@ -47,8 +47,7 @@ def _number(text: str) -> int | None:
     return int(text) if re.fullmatch("[0-9]{1,15}", text, re.ASCII) else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Template:
+class Template(NamedTuple):
     """What a new account gets before its source's values; never applied to one that exists.
 
     ``services`` are the platforms that it goes to (None: all). ``wins`` names the attributes whose
@@ -57,13 +56,12 @@ class Template:
 
     name: str
     services: tuple[str, ...] | None = None
-    defaults: Mapping[str, Value] = field(default_factory=dict)
+    defaults: Mapping[str, Value] = {}
     wins: frozenset[str] = frozenset()
-    allocate: Mapping[str, Numbers] = field(default_factory=dict)
+    allocate: Mapping[str, Numbers] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Role:
+class Role(NamedTuple):
     """A word that sources use for a kind of person; it has exactly one template."""
 
     name: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from itertools import islice
 
 from ..guard import Limits, Summary, review
@@ -110,7 +109,7 @@ def _summary(here: Installation, staging: Staging, kind: str) -> Summary:
 def _judged(here: Installation, run: int, summary: Summary, limits: Limits | None) -> list[Objection]:
     view = PlanView(here.database, run, summary)
     if limits is None:
-        own = review(replace(summary, effects=()), Limits.unlimited())
+        own = review(summary._replace(effects=()), Limits.unlimited())
     else:
         own = review(summary, limits)
     return sorted({*own, *here.plugins.hooks.review_plan(view, limits)})

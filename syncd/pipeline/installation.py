@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .. import logs
 from ..completion import Completion
@@ -74,8 +74,7 @@ class Installation:
         return stamp(self.clock())
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Line:
+class Line(NamedTuple):
     """Everything that shapes the runs of one connection."""
 
     settings: SourceSettings
@@ -174,7 +173,7 @@ def platform_of(here: Installation, settings: PlatformSettings) -> Platform:
 def services_of(here: Installation, enterprise: str) -> tuple[tuple[Service, Limits], ...]:
     """Return the platforms that serve an enterprise, with their limits."""
     return tuple(
-        (replace(service_of(here, settings), told=_told_of(here, settings)), settings.limits)
+        (service_of(here, settings)._replace(told=_told_of(here, settings)), settings.limits)
         for settings in here.settings.platforms.values()
         if settings.enterprises is None or enterprise in settings.enterprises
     )
@@ -237,12 +236,12 @@ def fields_of(
         raise ConfigError(
             f"platform {settings.name} has no field {', '.join(unknown)}; it has {', '.join(sorted(declared))}"
         )
-    rules = tuple(replace(rule, many=declared[rule.attribute].many) for rule in settings.mapping.rules)
+    rules = tuple(rule._replace(many=declared[rule.attribute].many) for rule in settings.mapping.rules)
     words = {
         name: Attribute(name, field.description, many=field.many, limit=None)
         for name, field in declared.items()
     }
-    map_entry = mapper(replace(settings.mapping, rules=rules), words)
+    map_entry = mapper(settings.mapping._replace(rules=rules), words)
     mapped = {rule.attribute for rule in rules}
     rest = [(name, field.attribute) for name, field in declared.items() if name not in mapped]
 

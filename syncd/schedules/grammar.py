@@ -12,9 +12,8 @@ zone, on 24 hours or with AM and PM. Case and extra spaces do not matter.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from datetime import date, time, timedelta
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 Kind: TypeAlias = Literal["off", "every", "daily", "every-n-days", "weekly", "monthly", "once"]
 
@@ -28,8 +27,7 @@ _FORMS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class Schedule(NamedTuple):
     """A schedule as a value; its text is what ``parse`` reads, in one spelling for each meaning.
 
     ``every`` belongs to the kind *every*. ``at`` is the local time of day of all kinds but *off* and
@@ -71,7 +69,7 @@ def parse(text: str) -> Schedule:
         return schedule
     if schedule.kind in {"off", "once"}:
         raise ValueError(f'"starting" cannot follow "{schedule.kind}"')
-    return replace(schedule, starting=_date(start))
+    return schedule._replace(starting=_date(start))
 
 
 def _recurrence(words: str, text: str) -> Schedule:
@@ -96,7 +94,7 @@ def _recurrence(words: str, text: str) -> Schedule:
         raise ValueError(f"{text!r} is no schedule; write {_FORMS}")
     if not separator:
         raise ValueError(f'{text!r} has no time of day; write "{day} at 02:30"')
-    return replace(schedule, at=_time(clock))
+    return schedule._replace(at=_time(clock))
 
 
 def _interval(number: int, unit: str) -> timedelta:

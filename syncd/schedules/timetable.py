@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from .grammar import Schedule
 
@@ -19,8 +18,7 @@ OFF = Schedule(kind="off")
 _DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timetable:
+class Timetable(NamedTuple):
     """When a source is read by itself.
 
     A slot begins up to ``jitter`` late, each by its own delay. ``catch_up``: of the slots that were missed
