@@ -19,8 +19,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from .errors import ConnectorError, Gone
 from .model import Account, Delivery, Event, Item, Outcome
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One field that a platform takes.
 
     ``attribute`` is the word of the vocabulary that fills it unless the configuration maps another.

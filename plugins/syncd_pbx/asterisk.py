@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from syncd import Account, Context, Field
@@ -111,7 +110,7 @@ def _fields(options: AsteriskOptions) -> dict[str, Field]:
                 pattern=options.extensions,
                 key=True,
             ),
-            "softphone_password": replace(again, description="password of the soft phone"),
+            "softphone_password": again._replace(description="password of the soft phone"),
         }
     if options.twinning is not None:
         mobile = "number that FollowMe calls beside the telephone"

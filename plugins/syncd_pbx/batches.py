@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from syncd import Account, Blocked, ConnectorError, Delivery, Gone, Outcome, Unavailable
@@ -130,7 +129,7 @@ def _outcome(node: Node, delivery: Delivery) -> Outcome:
 def _bare(delivery: Delivery) -> Delivery | None:
     """Return what cuts a leaver off and changes nothing else; None for all others."""
     leaves = delivery.action == "disable" and delivery.changed
-    return replace(delivery, changed=frozenset()) if leaves else None
+    return delivery._replace(changed=frozenset()) if leaves else None
 
 
 def _cut_off(saved: Saved, batch: Sequence[Delivery]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from syncd import Account, Delivery, Denied, Outcome, Platform, Rejected
@@ -109,7 +108,7 @@ class NodePlatform(Platform):
         absent = {
             name for name, field in self.fields.items() if field.secret
         } - delivery.account.fields.keys()
-        return replace(delivery, changed=delivery.changed - absent)
+        return delivery._replace(changed=delivery.changed - absent)
 
     def _alone(
         self, action: str, remote_id: str | None, account: Account, changed: frozenset[str] = frozenset()

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from ..model import RESERVED, VOCABULARY, Attribute, Licences, Role, Sealed, Template, Value, Vocabulary
+from ..model import RESERVED, VOCABULARY, Attribute, Licences, Role, Sealed, Template, Value
 from ..places import LONGEST_SOCKET, socket_of, systemds_directory
 from .catalog import Catalog
 from .checking import checked
@@ -37,21 +37,23 @@ TOP_KEYS = (*TopTable.model_fields, *NAMED)
 _ENTERPRISE = re.compile(r"[A-Za-z0-9-]{4,32}")
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Draft:
     """What the tables are compiled from, and what has been compiled so far."""
 
-    document: Document
-    catalog: Catalog
-    environ: Mapping[str, str]
-    effective: Effective
-    vocabulary: Vocabulary = VOCABULARY
-    locations: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    departments: tuple[str, ...] = ()
-    licences: Licences = field(default_factory=Licences)
-    templates: dict[str, Template] = field(default_factory=dict)
-    roles: dict[str, Role] = field(default_factory=dict)
-    enterprises: dict[str, EnterpriseSettings] = field(default_factory=dict)
+    def __init__(
+        self, document: Document, catalog: Catalog, environ: Mapping[str, str], effective: Effective
+    ) -> None:
+        self.document = document
+        self.catalog = catalog
+        self.environ = environ
+        self.effective = effective
+        self.vocabulary = VOCABULARY
+        self.locations: dict[str, tuple[str, ...]] = {}
+        self.departments: tuple[str, ...] = ()
+        self.licences = Licences()
+        self.templates: dict[str, Template] = {}
+        self.roles: dict[str, Role] = {}
+        self.enterprises: dict[str, EnterpriseSettings] = {}
 
     def objection(self, path: KeyPath, message: str) -> None:
         """Note a problem."""

@@ -8,7 +8,7 @@ an entry after its mapping. Everything is text: a source's attributes are always
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 Value: TypeAlias = str | tuple[str, ...]
@@ -178,8 +178,7 @@ class Event(NamedTuple):
     fields: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """What one platform has to do for one account.
 
     ``action`` is ``add``, ``update``, ``disable``, ``enable`` or ``delete``; ``changed`` names the fields
@@ -191,11 +190,10 @@ class Delivery:
     revision: int
     remote_id: str | None
     account: Account
-    changed: frozenset[str] = field(default_factory=frozenset)
+    changed: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a delivery: ``error`` is None if the platform confirmed it."""
 
     id: int

@@ -13,10 +13,10 @@ _OURS = str(Path(__file__).parent.parent)
 
 
 @contextmanager
-def guarded(plugin: str, origin: str, doing: str, *, private: bool = False) -> Iterator[None]:
+def guarded(plugin: str, origin: object, doing: str, *, private: bool = False) -> Iterator[None]:
     """Turn whatever the block raises into a PluginError about ``doing``, such as "importing it".
 
-    ``origin`` is the distribution and its version. ``private`` keeps the text of the error out of the
+    ``origin`` says the distribution and its version; it is asked for its text only then. ``private`` keeps the text of the error out of the
     message, where it may hold a secret; the error itself stays the cause. KeyboardInterrupt is let
     through: it comes from a person, not from the plugin.
     """
@@ -29,7 +29,7 @@ def guarded(plugin: str, origin: str, doing: str, *, private: bool = False) -> I
 
 
 def blame(
-    plugin: str, origin: str, doing: str, error: BaseException, *, private: bool = False
+    plugin: str, origin: object, doing: str, error: BaseException, *, private: bool = False
 ) -> PluginError:
     """Return the PluginError that says which plugin of which distribution raised what, and where."""
     what = type(error).__name__ if private else describe(error)

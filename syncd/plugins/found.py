@@ -22,22 +22,34 @@ OWN = "syncd"
 """The distribution whose plugins may always load."""
 
 
+BARE = frozenset({"syncd_bulk", "syncd_ldap", "syncd_mail"})
+"""Shipped plugins that need no library of an extra: what the distribution says, which takes long to read, is not asked."""
+
+
 class Installed(NamedTuple):
     """One entry point, and the distribution that brought it. Nothing of it has been imported."""
 
     name: str
     distribution: str
-    version: str
-    entry: EntryPoint | None
+    entry: EntryPoint | None = None
+
+    @property
+    def version(self) -> str:
+        """The version of the distribution, where one is known."""
+        if self.entry is not None:
+            return str(_metadata(_dist(self))["Version"])
+        try:
+            return version(self.distribution) if self.shipped else ""
+        except PackageNotFoundError:
+            return ""
 
     @property
     def shipped(self) -> bool:
         """Whether it came with syncd itself."""
         return self.distribution == OWN
 
-    @property
-    def origin(self) -> str:
-        """The distribution and its version, as messages name them."""
+    def __str__(self) -> str:
+        """Return the distribution and its version, as messages name them."""
         return f"{self.distribution} {self.version}".rstrip()
 
     @property
@@ -64,11 +76,10 @@ def find(*, shipped: bool = False) -> tuple[list[Installed], list[str]]:
             entries = distribution.entry_points.select(group=GROUP)
             if not entries:
                 continue
-            metadata = _metadata(distribution)
-            name, release = metadata["Name"], metadata["Version"]
+            name = OWN if shipped else _metadata(distribution)["Name"]
             if seen.setdefault(_normal(name), distribution) is distribution:
                 for entry in entries:
-                    found[entry.name, name] = Installed(entry.name, name, release, entry)
+                    found[entry.name, name] = Installed(entry.name, name, entry)
         except Exception as error:  # noqa: BLE001 - damage in one folder must not hide all others
             unreadable.append(f"{_folder(distribution)}: {type(error).__name__}: {error}")
     return [found[key] for key in sorted(found)], unreadable
@@ -94,7 +105,7 @@ def missing_library(plugin: Installed) -> tuple[str, str] | None:
 
 def extra_of(plugin: Installed) -> str | None:
     """Return the extra that brings the libraries of a shipped plugin, if there is one."""
-    if not plugin.shipped or plugin.entry is None:
+    if not plugin.shipped or plugin.entry is None or plugin.name in BARE:
         return None
     extra = plugin.name.removeprefix("syncd_")
     return extra if extra in (_metadata(_dist(plugin)).get_all("Provides-Extra") or ()) else None

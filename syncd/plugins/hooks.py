@@ -33,11 +33,11 @@ class Hooks:
     def __init__(
         self,
         manager: pluggy.PluginManager,
-        origins: Mapping[str, str],
+        origins: Mapping[str, object],
         report: Callable[[PluginError], None] | None = None,
         backlog: int = 10_000,
     ) -> None:
-        """Keep the plugins; ``origins`` is the distribution and version of each, ``backlog`` in events."""
+        """Keep the plugins; ``origins`` says the distribution and version of each, ``backlog`` in events."""
         self._manager = manager
         self._origins = origins
         self.report = report if report is not None else _log

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -84,7 +83,13 @@ class Plugins(NamedTuple):
     def table(self) -> tuple[Row, ...]:
         """Return a row for each installed plugin, and for each that was asked for and is not there."""
         return tuple(
-            Row(*one[:3], *self.tried.get(one, ("installed", _expected(one), "")), one.digest)
+            Row(
+                one.name,
+                one.distribution,
+                one.version,
+                *self.tried.get(one, ("installed", _expected(one), "")),
+                one.digest,
+            )
             for one in dict.fromkeys([*self.tried, *find()[0]])
         )
 
@@ -140,22 +145,21 @@ def load(
     return loading.result(report)
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class _Loading:
     """What has been loaded so far, and what became of every plugin that was tried."""
 
-    installed: list[Installed]
-    unreadable: list[str]
-    wants: Callable[[str, str], bool]
-    manager: pluggy.PluginManager = field(init=False)
-    offers: dict[str, Offer] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
-    failures: list[PluginError] = field(default_factory=list)
-    unavailable: dict[str, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    rows: dict[Installed, tuple[str, str]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self, installed: list[Installed], unreadable: list[str], wants: Callable[[str, str], bool]
+    ) -> None:
+        self.installed = installed
+        self.unreadable = unreadable
+        self.wants = wants
+        self.offers: dict[str, Offer] = {}
+        self.origins: dict[str, Installed] = {}
+        self.failures: list[PluginError] = []
+        self.unavailable: dict[str, str] = {}
+        self.warnings: list[str] = []
+        self.rows: dict[Installed, tuple[str, str]] = {}
         self.manager = pluggy.PluginManager("syncd")
         self.manager.add_hookspecs(hookspecs)
 
@@ -171,8 +175,7 @@ class _Loading:
 
     def take_builtin(self) -> None:
         """Load what syncd itself registers."""
-        version = next((installed.version for installed in self.shipped()), "")
-        self.take(Installed(OWN, OWN, version, None))
+        self.take(Installed(OWN, OWN))
 
     def take_listed(self, name: str) -> None:
         """Load the plugin that the configuration lists as ``name``, or say why that is not possible."""
@@ -182,11 +185,11 @@ class _Loading:
                 self.take(found[0])
             return
         if found:
-            both = " and ".join(installed.origin for installed in found)
+            both = " and ".join(map(str, found))
             failure = PluginError(name, f"{both} both offer a plugin of this name; uninstall all but one")
         else:
             failure = PluginError(name, self._not_installed(name))
-            found = [Installed(name, "", "", None)]
+            found = [Installed(name, "")]
         self.failures.append(failure)
         self.rows.update((installed, ("failed", str(failure))) for installed in found)
 
@@ -208,13 +211,15 @@ class _Loading:
         self.unavailable[installed.name] = cure
         self.rows[installed] = ("unavailable", cure)
         if needed:
-            self.failures.append(PluginError(installed.name, f"{installed.origin}: {cure}"))
+            self.failures.append(PluginError(installed.name, f"{installed}: {cure}"))
 
     def _load(self, installed: Installed) -> tuple[str, str] | None:
         """Load it, or return the library that is not there, and the extra that brings it."""
-        name, origin = installed.name, installed.origin
+        name = installed.name
         if name in self.origins:
-            raise PluginError(name, f"{origin}: the name is taken by {self.origins[name]}; it needs another")
+            raise PluginError(
+                name, f"{installed}: the name is taken by {self.origins[name]}; it needs another"
+            )
         try:
             plugin = self._register(installed)
         except PluginError as failure:
@@ -224,31 +229,31 @@ class _Loading:
             if extra and isinstance(cause, ModuleNotFoundError) and not _own_part(cause.name, name):
                 return cause.name or "", extra
             raise
-        self.origins[name] = origin
+        self.origins[name] = installed
         if not installed.shipped:
             self.warnings.extend(_exposed(name, plugin))
         return None
 
     def _register(self, installed: Installed) -> object:
-        name, origin = installed.name, installed.origin
-        with guarded(name, origin, "importing it"):
+        name = installed.name
+        with guarded(name, installed, "importing it"):
             plugin: object = installed.entry.load() if installed.entry else builtin
-        verify(self.manager, name, origin, plugin)
-        with guarded(name, origin, "registering it"):
+        verify(self.manager, name, installed, plugin)
+        with guarded(name, installed, "registering it"):
             self.manager.register(plugin, name)
-        self._accept(name, origin, collect(self.manager, name, origin, self.wants))
+        self._accept(installed, collect(self.manager, name, installed, self.wants))
         return plugin
 
-    def _accept(self, name: str, origin: str, offer: Offer) -> None:
+    def _accept(self, installed: Installed, offer: Offer) -> None:
         for other, known in self.offers.items():
             for kind, word in offer:
                 if (kind, word) in known:
                     raise PluginError(
-                        name,
-                        f"{origin} registers the {kind} {word!r}, and so does the plugin {other} of "
+                        installed.name,
+                        f"{installed} registers the {kind} {word!r}, and so does the plugin {other} of "
                         f"{self.origins[other]}; use only one of the two",
                     )
-        self.offers[name] = offer
+        self.offers[installed.name] = offer
 
     def _not_installed(self, name: str) -> str:
         others = {installed.name for installed in self.installed if not installed.shipped}

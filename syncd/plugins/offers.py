@@ -25,7 +25,7 @@ _WORD = re.compile(r"[a-z][a-z0-9_-]*")
 _PLATFORM_METHODS = ("add", "update", "disable", "enable", "delete", "find")
 
 
-def verify(manager: pluggy.PluginManager, name: str, origin: str, plugin: object) -> None:
+def verify(manager: pluggy.PluginManager, name: str, origin: object, plugin: object) -> None:
     """Raise PluginError if the plugin speaks another contract or implements a hook that there is not."""
     with guarded(name, origin, "looking at it"):
         wrong = list(_wrong(manager, plugin))
@@ -34,7 +34,7 @@ def verify(manager: pluggy.PluginManager, name: str, origin: str, plugin: object
 
 
 def collect(
-    manager: pluggy.PluginManager, name: str, origin: str, wanted: Callable[[str, str], bool]
+    manager: pluggy.PluginManager, name: str, origin: object, wanted: Callable[[str, str], bool]
 ) -> Offer:
     """Call every ``register_...`` hook of one plugin and return what it registered.
 

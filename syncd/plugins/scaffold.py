@@ -41,7 +41,7 @@ def _check_name(name: str) -> None:
     installed, _ = find()
     for plugin in installed:
         if plugin.name == name:
-            raise ConfigError(f"the plugin {name!r} exists already, in {plugin.origin}; choose another name")
+            raise ConfigError(f"the plugin {name!r} exists already, in {plugin}; choose another name")
     if name in sys.stdlib_module_names or find_spec(name) is not None:
         raise ConfigError(f"a Python module {name!r} is installed already; choose another name")
 
