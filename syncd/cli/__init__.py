@@ -7,7 +7,6 @@ the table below and imports nothing but click.
 from __future__ import annotations
 
 import atexit
-import gc
 import os
 import sys
 import threading
@@ -182,10 +181,8 @@ def root(
 
 
 def main() -> None:
-    """Run ``syncd``: the entry point of the console script."""
+    """Run a command line in this process, which ends with it."""
     _open_streams()
-    # Starting makes thousands of objects that stay; looking for garbage among them costs a tenth of it.
-    gc.disable()
     # What is installed beside syncd has no say in how its configuration is read: that is for listed plugins.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
