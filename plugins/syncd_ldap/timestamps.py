@@ -47,7 +47,9 @@ class Timestamps:
             return "Active Directory does not search by modifyTimestamp"
         ever = "(modifyTimestamp>=19700101000000Z)"
         return witnesses.blind(
-            self.reading, self.reading.options.base, f"(&{ever}(hasSubordinates=TRUE))"
+            self.reading,
+            self.reading.options.base,
+            f"(&{ever}(|(hasSubordinates=TRUE)(hasSubordinates=FALSE)))",
         ) or witnesses.overlooked(self.reading, ever)
 
     def _refuse_moves(self, since: str) -> None:

@@ -282,6 +282,13 @@ def test_a_reference_beside_the_bases_is_none_of_this_source(start_slapd: StartS
     assert (strategy == "timestamps", []) == (end.full, lines(source))
 
 
+def test_a_base_without_anybody_is_no_reason_to_read_in_full(start_slapd: StartSlapd) -> None:
+    """Nothing stands below it, which is no matter of rights."""
+    bases = [PEOPLE, f"ou=empty,{SUFFIX}"]
+    *_, end = ldap_source(start_slapd(people(3)), incremental="auto", base=bases).read(None)
+    assert "timestamps" == parse(end.cursor).strategy
+
+
 def test_people_count_once_for_max_entries(start_slapd: StartSlapd) -> None:
     """By timestamps all are listed, whoever has changed among them."""
     server = start_slapd(people(4))
