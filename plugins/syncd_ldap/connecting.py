@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .options import ServerOptions
 
 ANCHORS = {"ad": "objectGUID", "389": "nsUniqueId", "openldap": "entryUUID", "other": "entryUUID"}
+DISABLED_BY = {"ad": "userAccountControl", "389": "nsAccountLock"}
+"""The attribute by which a server shows that an account is disabled (vendors' rules)."""
 
 
 def session_of(options: ServerOptions, anchor: str, context: Context) -> tuple[Session, str]:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 Yielded: TypeAlias = Entry | Present | Removed | Problem | Checkpoint
 """What a read is made of."""
 
-USER_ACCOUNT_CONTROL = "userAccountControl"
 DISABLED_BIT = 0x2
 """ADS_UF_ACCOUNTDISABLE in Active Directory's userAccountControl (a vendor's rule)."""
 MEMBER_OF = "memberof"
@@ -43,6 +42,12 @@ BINARY: Mapping[str, Callable[[bytes], str]] = {
     "objectsid": sid,
 }
 """Attributes that are bytes, but have a usual way of being written."""
+
+DISABLED: Mapping[str, Callable[[str], bool]] = {
+    "useraccountcontrol": lambda value: bool(int(value) & DISABLED_BIT),
+    "nsaccountlock": lambda value: value.lower() == "true",
+}
+"""Whether a value says that the account is disabled, by the attribute in lower case."""
 
 RANGE = b";range="
 """How the name of a list of Active Directory goes on that came in part (a vendor's rule)."""
@@ -81,13 +86,13 @@ class LdapEntry(Entry):
 class Shape:
     """What is asked of every entry, and how its bytes become texts.
 
-    ``selected`` is in the spelling to yield; ``dn`` among it is the entry's own name. ``map_disabled``: an
-    account that Active Directory has disabled becomes an entry that is not enabled. ``group_filled``: what
-    memberOf says comes from ``groups``, which are known once they were read.
+    ``selected`` is in the spelling to yield; ``dn`` among it is the entry's own name. ``disabled_by``: the
+    attribute, one of DISABLED, that makes an entry one that is not enabled. ``group_filled``: what memberOf says
+    comes from ``groups``, which are known once they were read.
     """
 
     def __init__(
-        self, selected: Iterable[str], anchor: str, *, map_disabled: bool, group_filled: bool = False
+        self, selected: Iterable[str], anchor: str, *, disabled_by: str = "", group_filled: bool = False
     ) -> None:
         spelled: dict[str, str] = {}
         self.doubles: list[tuple[str, str]] = []
@@ -97,13 +102,13 @@ class Shape:
         self.dn_name = spelled.pop("dn", None)
         self.groups: Memberships | None = None
         self.group_name = spelled.pop(MEMBER_OF, None) if group_filled else None
-        needed = [anchor, USER_ACCOUNT_CONTROL] if map_disabled else [anchor]
+        needed = [anchor, disabled_by] if disabled_by else [anchor]
         self.hidden = [name for name in needed if name.lower() not in spelled]
         for name in self.hidden:
             spelled[name.lower()] = name
         self.spelled = spelled
         self.anchor = spelled[anchor.lower()]
-        self.control = spelled[USER_ACCOUNT_CONTROL.lower()] if map_disabled else None
+        self.control = spelled[disabled_by.lower()] if disabled_by else None
         self.names = {name.encode(): name for low, name in spelled.items() if low not in BINARY}
         self.fold_anchor = anchor.lower() in UNIQUE_IDS
         # The name as it stands in an entry, between its own length and the tag of its values.
@@ -220,7 +225,7 @@ class Shape:
             anchors = texts.get(self.anchor, ())
             if len(anchors) != 1 or not anchors[0]:
                 raise self._bad_anchor(name, anchors)
-            entry.enabled = self.control is None or not _is_disabled(texts.get(self.control))
+            entry.enabled = self._is_enabled(texts)
             if self.dn_name is not None:
                 texts[self.dn_name] = (name.decode(),)
             groups = self.groups.of(name) if self.groups and self.group_name else None
@@ -261,6 +266,11 @@ class Shape:
                 texts[name] = tuple([value.decode() for value in values])
         return frozenset(unknown)
 
+    def _is_enabled(self, texts: Mapping[str, tuple[str, ...]]) -> bool:
+        if self.control is None:
+            return True
+        return not any(map(DISABLED[self.control.lower()], texts.get(self.control, ())))
+
     def _bad_anchor(self, name: bytes, values: tuple[str, ...]) -> Unreadable:
         shown = name.decode("utf-8", "replace")
         if len(values) > 1:
@@ -290,10 +300,6 @@ class Shape:
         cure = "mend it in the directory, or leave it out of the mapping"
         message = f"{shown}: {', '.join(bad) or 'its name'} is no text in UTF-8; {cure}"
         return Unreadable(anchor, "not_text", message)
-
-
-def _is_disabled(values: tuple[str, ...] | None) -> bool:
-    return values is not None and bool(int(values[0]) & DISABLED_BIT)
 
 
 def _malformed(raw: bytes, error: Exception) -> Unreadable:

@@ -202,8 +202,8 @@ class Options(ServerOptions):
     )
     disabled: Literal["map", "skip", "ignore"] = Field(
         default="map",
-        description="accounts that Active Directory has disabled: map: the person is disabled; skip: not "
-        "read, so that they look like leavers; ignore: like any other",
+        description="accounts that Active Directory or 389 Directory Server has disabled: map: the person is "
+        "disabled; skip: not read, so that they look like leavers; ignore: like any other",
     )
     referrals: Literal["partial", "ignore"] = Field(
         default="partial",

@@ -17,8 +17,11 @@ from .options import Options
 from .reader import Page, Reader
 from .wire import PAGED, Malformed, Result, name_of, paged_control, paged_value, search_message
 
-ENABLED_ONLY = "(!(userAccountControl:1.2.840.113556.1.4.803:=2))"
-"""Leaves out whom Active Directory has disabled (a vendor's rule)."""
+ENABLED_ONLY = {
+    "ad": "(!(userAccountControl:1.2.840.113556.1.4.803:=2))",
+    "389": "(!(nsAccountLock=true))",
+}
+"""Leaves out whose account a kind of server has disabled (vendors' rules)."""
 
 NO_PEOPLE = ("dc=domaindnszones,", "dc=forestdnszones,", "cn=configuration,")
 """How the names of Active Directory's own partitions begin, to which every domain refers (a vendor's rule)."""
@@ -128,8 +131,8 @@ class Reading:
     def filter(self) -> str:
         """Whom the configuration wants."""
         text = self.options.filter
-        skips = self.options.disabled == "skip" and self.session.root.kind == "ad"
-        return f"(&{text}{ENABLED_ONLY})" if skips else text
+        only = ENABLED_ONLY.get(self.session.root.kind, "") if self.options.disabled == "skip" else ""
+        return f"(&{text}{only})" if only else text
 
     def _ask_page(self, search: bytes, controls: Sequence[bytes], cookie: bytes, base: str) -> int:
         size = self.options.page_size

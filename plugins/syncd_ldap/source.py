@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from syncd import Checkpoint, ConfigError, Context, Denied, Entry, Present, Problem, Removed, Source
 
 from . import options as settings
-from .connecting import session_of
+from .connecting import DISABLED_BY, session_of
 from .cursors import Cursor, parse, require
 from .entries import Shape, Yielded
 
@@ -171,7 +171,7 @@ class LdapSource(Source):
         bound = self.options.bind.who if self.options.bind else "nobody (anonymous)"
         identity = session.identity()
         yield f"bound as {bound}" + (f", whom the server calls {identity}" if identity else "")
-        if self.options.disabled == "skip" and session.root.kind == "ad":
+        if self.options.disabled == "skip" and session.root.kind in DISABLED_BY:
             yield 'disabled = "skip": disabled people are not read, so they look like leavers'
         shape = self._shape(session)
         strategy, reason = choose(session, Reading(session, self.options, self.context.stopping), shape)
@@ -211,9 +211,9 @@ class LdapSource(Source):
         return self._session
 
     def _shape(self, session: Session) -> Shape:
-        map_disabled = self.options.disabled == "map" and session.root.kind == "ad"
+        disabled_by = DISABLED_BY.get(session.root.kind, "") if self.options.disabled == "map" else ""
         filled = self.options.groups is not None
-        return Shape(self.selected, self._anchor, map_disabled=map_disabled, group_filled=filled)
+        return Shape(self.selected, self._anchor, disabled_by=disabled_by, group_filled=filled)
 
     def _groups(self, reading: Reading, rest: Rest) -> Memberships | None:
         """Read the groups, if there are any to read. Raises Unavailable or Denied."""

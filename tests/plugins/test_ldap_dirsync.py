@@ -51,7 +51,7 @@ class Server:
 
 
 def strategy(server: Any) -> DirSync:
-    return DirSync(server, server, Shape(["sn", "memberOf"], "objectGUID", map_disabled=True))
+    return DirSync(server, server, Shape(["sn", "memberOf"], "objectGUID", disabled_by="userAccountControl"))
 
 
 def first(*answers: tuple[list[bytes], Result]) -> tuple[Server, DirSync]:

@@ -43,7 +43,7 @@ def read(
     attributes: Mapping[str, list[bytes]], server: Server, *select: str
 ) -> tuple[Entry | Problem, list[Any]]:
     """Return what becomes of an entry with these attributes, and what is logged."""
-    shape = Shape(select or ["memberOf"], "objectGUID", map_disabled=False)
+    shape = Shape(select or ["memberOf"], "objectGUID")
     message = entry(1, NAME, {"objectGUID": [GUID], **attributes})
     (_, raw) = children(children(message)[0][1])[1]
     log = RecordingLog()
@@ -168,7 +168,7 @@ def test_the_schema_is_asked_once_and_for_what_is_mapped_only() -> None:
 @pytest.mark.parametrize("schema", [Schema({}, Denied("no right")), Schema({0: {}})])
 def test_where_the_schema_cannot_be_read_every_blank_is_unknown(schema: Schema) -> None:
     assert {"mail", "info"} == catalogue.outside(schema, ["mail", "info", "dn"])  # type: ignore[arg-type]
-    shape = Shape(["mail", "info"], "objectGUID", map_disabled=False)
+    shape = Shape(["mail", "info"], "objectGUID")
     (_, raw) = children(children(entry(1, NAME, {"objectGUID": [GUID], "mail": [b"m"]}))[0][1])[1]
     found = [*shape.entries([element(0x64, raw)]), Problem(None, "code", "message")]
     (one, _) = catalogue.unknown_blanks(found, frozenset({"mail", "info"}))

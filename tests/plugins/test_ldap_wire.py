@@ -144,7 +144,7 @@ def test_any_damage_to_an_entry_is_a_problem_or_fails_the_read(
     raw = bytearray(raw_of(entry(1, name, attributes | {"entryUUID": [ENTRY_UUID.encode()]})))
     for _ in range(data.draw(st.integers(0, 4))):
         raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
-    (item,) = Shape(["uid", "cn", "mail", "dn"], "entryUUID", map_disabled=False).entries([bytes(raw)])
+    (item,) = Shape(["uid", "cn", "mail", "dn"], "entryUUID").entries([bytes(raw)])
     if isinstance(item, Problem):
         assert item.code in {"malformed", "no_anchor", "ambiguous_anchor", "not_text"}
         return
@@ -163,7 +163,8 @@ def test_what_looks_plain_can_be_decoded(
     """The glance that saves the decoding never promises too much."""
     anchor = {"entryUUID": [ENTRY_UUID.encode()]} if with_anchor else {}
     raw = raw_of(entry(1, name, attributes | anchor))
-    shape = Shape(["uid", "cn", "mail", "description", "userPassword", "dn"], "entryUUID", map_disabled=True)
+    names = ["uid", "cn", "mail", "description", "userPassword", "dn"]
+    shape = Shape(names, "entryUUID", disabled_by="userAccountControl")
     if shape.is_plain(raw):
         shape.fill(Entry.__new__(Entry), raw)
 
@@ -178,7 +179,7 @@ def test_texts_are_the_same_whichever_way_they_are_read(attributes: dict[str, li
 
 
 def test_an_entry_of_short_ascii_and_umlauts_looks_plain() -> None:
-    shape = Shape(["cn"], "entryUUID", map_disabled=False)
+    shape = Shape(["cn"], "entryUUID")
     plain = raw_of(entry(1, "uid=ü", {"cn": ["Jörg"], "entryUUID": [ENTRY_UUID]}))
     assert shape.is_plain(plain)
     assert not shape.is_plain(raw_of(entry(1, "uid=ü", {"cn": [b"J\xf6rg"], "entryUUID": [ENTRY_UUID]})))
@@ -188,9 +189,7 @@ def test_an_entry_of_short_ascii_and_umlauts_looks_plain() -> None:
 def test_an_entry_that_fools_the_glance_fails_the_read_and_is_not_blanked() -> None:
     """A value that holds the very bytes of an anchor attribute, in an entry without one."""
     fake = b"\x04\x09entryUUID1"
-    (item,) = Shape(["cn"], "entryUUID", map_disabled=False).entries(
-        [raw_of(entry(1, "uid=a", {"cn": [fake]}))]
-    )
+    (item,) = Shape(["cn"], "entryUUID").entries([raw_of(entry(1, "uid=a", {"cn": [fake]}))])
     with pytest.raises(Unavailable, match="an entry cannot be read after all: uid=a shows no entryUUID"):
         _ = item.attributes
 
@@ -231,14 +230,14 @@ def test_a_sid_is_written_as_people_write_it() -> None:
 
 
 def test_a_guid_of_a_wrong_length_is_a_problem() -> None:
-    shape = Shape(["cn"], "objectGUID", map_disabled=True)
+    shape = Shape(["cn"], "objectGUID", disabled_by="userAccountControl")
     (item,) = shape.entries([raw_of(entry(1, "cn=a", {"objectGUID": [b"short"]}))])
     assert isinstance(item, Problem)
     assert (None, "malformed") == (item.anchor, item.code)
 
 
 def test_a_number_that_is_none_is_a_problem() -> None:
-    shape = Shape(["cn"], "entryUUID", map_disabled=True)
+    shape = Shape(["cn"], "entryUUID", disabled_by="userAccountControl")
     (item,) = shape.entries(
         [
             raw_of(
