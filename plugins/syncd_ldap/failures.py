@@ -7,7 +7,10 @@ from typing import NamedTuple, TypeAlias
 
 from syncd import ConnectorError, Denied, Gone, Rejected, Unavailable
 
-LIMITS = "let the bind identity read without limits (OpenLDAP: limits ... size=unlimited time=unlimited)"
+LIMITS = (
+    "let the bind identity read without limits (OpenLDAP: limits ... size=unlimited time=unlimited; "
+    "389 Directory Server: nsLookThroughLimit, nsSizeLimit and nsTimeLimit = -1 in its entry)"
+)
 READ = "give the bind identity the right to read there"
 WRITE = "give the bind identity the right to write there"
 VALUE = "correct it in its source, or in the mapping"

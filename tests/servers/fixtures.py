@@ -1,4 +1,4 @@
-"""Fixtures for tests with a real slapd or Samba: ``pytest_plugins = ("servers.fixtures",)``."""
+"""Fixtures for tests with a real slapd, Samba or 389 Directory Server: ``pytest_plugins = ("servers.fixtures",)``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from . import asterisk, samba, sip
+from . import asterisk, ds389, samba, sip
 from . import machine as machines
 from .certificates import Authority, Certificate
+from .ds389 import Ds389
 from .machine import Machine
 from .samba import Samba
 from .sip import Registrar
@@ -97,6 +98,15 @@ def unit(domain: Samba) -> Iterator[str]:
     made = domain.unit(f"Unit {uuid.uuid4().hex[:12]}")
     yield made
     domain.delete_tree(made)
+
+
+@pytest.fixture(scope="session")
+def directory_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ds389]:
+    """A 389 Directory Server, one for each worker; tests keep to units of their own."""
+    if ds389.MISSING:
+        pytest.skip(ds389.MISSING)
+    with Ds389(tmp_path_factory.mktemp("389") / "ds") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
