@@ -150,7 +150,7 @@ _ATTRIBUTE = (
     r"\bAtt [0-9a-f]+ \(([\w-]+)\)",  # Active Directory: Att 9004e (sn):len 140
     r"SINGLE-VALUE attribute ([\w-]+)",  # Samba
     r"(?:requires|naming) attribute '([^']+)'",  # OpenLDAP, objectClassViolation, namingViolation
-    r"[Aa]ttribute ['\"]([^'\"]+)['\"]",  # OpenLDAP, 389: attribute "x" not allowed
+    r"[Aa]ttribute:? ['\"]([^'\" ]+) ?['\"]",  # OpenLDAP, 389: attribute "x" not allowed; (attribute: "x ")
     r"^([A-Za-z][\w-]*(?:;[\w-]+)*): ",  # OpenLDAP: mail: value #0 invalid per syntax
 )
 """Where a diagnostic message names the attribute that it is about (vendors' habits)."""

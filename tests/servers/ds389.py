@@ -294,6 +294,12 @@ class Ds389:
         """Return the nsUniqueId of an entry."""
         return self.values(dn, "nsUniqueId")["nsUniqueId"][0]
 
+    def named(self, anchor: str, base: str = SUFFIX) -> str:
+        """Return the name of the entry with this nsUniqueId."""
+        self.connection.search(base, f"(nsUniqueId={anchor})", attributes=["1.1"])
+        (found,) = self.connection.response
+        return str(found["dn"])
+
     def announces(self, control: str) -> bool:
         """Tell whether its root DSE offers a control."""
         return control in self.values("", "supportedControl")["supportedControl"]
