@@ -8,7 +8,8 @@
 An instance is made of the package's own template of dse.ldif, once per machine, in the folder ``syncd-tests`` of the
 user's caches, for its import takes seconds; each server starts from a copy. It has what the slapd of these tests has,
 and below CROWDED the people u0, u1, ..., which are more than it sends to anybody by default. Everybody may read,
-``WRITER`` may write. ``content_sync``: with the plugins for RFC 4533, which are off by default.
+``WRITER`` may write. ``content_sync``: with the plugins for RFC 4533, which are off by default. With a
+``certificate`` it speaks TLS as well.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from typing import Any, Self
 
 import ldap3
 
+from .certificates import Certificate
 from .slapd import BASE_ENTRIES, PASSWORD, SUFFIX, free_port, people, record
 
 ADMIN = "cn=Directory Manager"
@@ -110,18 +112,31 @@ def _make(folder: Path) -> None:
         raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
 
 
-def _configure(folder: Path, name: str, port: int, *, content_sync: bool = False) -> Path:
+def _import(certificate: Certificate, database: Path) -> None:
+    """Put a certificate and its authority where the server (NSS) looks for it."""
+    told, packed = str(database), str(database / "server.p12")
+    given = ("-inkey", str(certificate.key), "-in", str(certificate.certificate), "-name", "Server-Cert")
+    for command in (
+        ("openssl", "pkcs12", "-export", *given, "-passout", "pass:", "-out", packed),
+        ("certutil", "-N", "-d", told, "--empty-password"),
+        ("certutil", "-A", "-d", told, "-n", "CA", "-t", "CT,,", "-a", "-i", str(certificate.authority)),
+        ("pk12util", "-i", packed, "-d", told, "-W", "", "-K", ""),
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+
+
+def _configure(folder: Path, name: str, port: int, tls_port: int = 0, *, content_sync: bool = False) -> Path:
     """Make the folder of the configuration, of the templates of the package; returns it."""
     config = folder / name
     (config / "schema").mkdir(parents=True, exist_ok=True)
     (config / "schema" / "99user.ldif").write_text("dn: cn=schema\n")
     # What the package has of it says how languages are sorted, and is for root to read.
     (config / "slapd-collations.conf").touch()
-    (config / "dse.ldif").write_text(_dse(folder, config, port, content_sync=content_sync))
+    (config / "dse.ldif").write_text(_dse(folder, config, port, tls_port, content_sync=content_sync))
     return config
 
 
-def _dse(folder: Path, config: Path, port: int, *, content_sync: bool) -> str:
+def _dse(folder: Path, config: Path, port: int, tls_port: int, *, content_sync: bool) -> str:
     """Return the server's configuration, which is an LDIF file."""
     salt = b"of the tests"
     values: dict[str, object] = {f"{name}_dir": folder / name for name in FOLDERS} | {
@@ -144,8 +159,12 @@ def _dse(folder: Path, config: Path, port: int, *, content_sync: bool) -> str:
     # Between two entries it takes exactly one empty line, and no comment.
     text = re.sub(r"\n{2,}", "\n\n", re.sub(r"(?m)^#.*\n", "", text)).strip() + "\n\n"
     text = re.sub(r"%([a-z_]+)%", lambda found: str(values[found[1]]), text)
-    listening = "nsslapd-listenhost: 127.0.0.1\nnsslapd-accesslog-logging-enabled: off\nnsslapd-port:"
-    text = text.replace("nsslapd-port:", listening, 1)
+    listening = "nsslapd-listenhost: 127.0.0.1\nnsslapd-accesslog-logging-enabled: off\n"
+    if tls_port:
+        listening += (
+            f"nsslapd-security: on\nnsslapd-securelistenhost: 127.0.0.1\nnsslapd-secureport: {tls_port}\n"
+        )
+    text = text.replace("nsslapd-port:", f"{listening}nsslapd-port:", 1)
     text = text.replace("dn: cn=default indexes", SMALL + "dn: cn=default indexes", 1)
     for name in PLUGINS if content_sync else ():
         head, found, rest = text.partition(f"cn: {name}\n")
@@ -159,15 +178,20 @@ class Ds389:
     What changes the directory is done by its administrator; ldap3's exceptions tell what failed.
     """
 
-    def __init__(self, directory: Path, *, content_sync: bool = False) -> None:
+    def __init__(
+        self, directory: Path, certificate: Certificate | None = None, *, content_sync: bool = False
+    ) -> None:
         self.directory = directory
         self.content_sync = content_sync
         # A semaphore of the whole machine has it, too.
         self.name = f"slapd-{uuid.uuid4().hex}"
-        self.port = 0
+        self.certificate = certificate
+        self.port = self.tls_port = 0
         self.process: subprocess.Popen[bytes] | None = None
         self._connection: ldap3.Connection | None = None
         shutil.copytree(template(), directory)
+        if certificate:
+            _import(certificate, directory / "cert")
 
     def __enter__(self) -> Self:
         self.start()
@@ -182,11 +206,17 @@ class Ds389:
     def url(self) -> str:
         return f"ldap://127.0.0.1:{self.port}"
 
+    @property
+    def ldaps_url(self) -> str:
+        return f"ldaps://localhost:{self.tls_port}"
+
     def start(self) -> None:
-        """Start it and wait until it answers; another process may have taken the port meanwhile."""
+        """Start it and wait until it answers; another process may have taken a port meanwhile."""
         for _ in range(5):
             self.port = free_port()
-            config = _configure(self.directory, self.name, self.port, content_sync=self.content_sync)
+            self.tls_port = free_port() if self.certificate else 0
+            ports = (self.port, self.tls_port)
+            config = _configure(self.directory, self.name, *ports, content_sync=self.content_sync)
             told = [NS_SLAPD, "-D", str(config), "-i", str(self.directory / "run" / "pid")]
             with (self.directory / "ds.log").open("ab") as log:
                 self.process = subprocess.Popen([*told, "-d", "0"], stdout=log, stderr=log)

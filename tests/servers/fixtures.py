@@ -101,11 +101,11 @@ def unit(domain: Samba) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def directory_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ds389]:
+def directory_server(tmp_path_factory: pytest.TempPathFactory, certificate: Certificate) -> Iterator[Ds389]:
     """A 389 Directory Server, one for each worker; tests keep to units of their own."""
     if ds389.MISSING:
         pytest.skip(ds389.MISSING)
-    with Ds389(tmp_path_factory.mktemp("389") / "ds") as running:
+    with Ds389(tmp_path_factory.mktemp("389") / "ds", certificate) as running:
         yield running
 
 
