@@ -21,6 +21,8 @@ DISABLED_BIT = 0x2
 """ADS_UF_ACCOUNTDISABLE in Active Directory's userAccountControl (a vendor's rule)."""
 MEMBER_OF = "memberof"
 """What a person's groups are mapped by, in lower case."""
+PRIMARY_GROUP = "primaryGroupID"
+"""Which group of Active Directory names the person nowhere, and is his all the same (a vendor's rule)."""
 
 
 def guid(raw: bytes) -> str:
@@ -88,11 +90,18 @@ class Shape:
 
     ``selected`` is in the spelling to yield; ``dn`` among it is the entry's own name. ``disabled_by``: the
     attribute, one of DISABLED, that makes an entry one that is not enabled. ``group_filled``: what memberOf says
-    comes from ``groups``, which are known once they were read.
+    comes from ``groups``, which are known once they were read. ``primary_group``: the group that Active
+    Directory tells with the person alone is one of them.
     """
 
     def __init__(
-        self, selected: Iterable[str], anchor: str, *, disabled_by: str = "", group_filled: bool = False
+        self,
+        selected: Iterable[str],
+        anchor: str,
+        *,
+        disabled_by: str = "",
+        group_filled: bool = False,
+        primary_group: bool = False,
     ) -> None:
         spelled: dict[str, str] = {}
         self.doubles: list[tuple[str, str]] = []
@@ -102,7 +111,9 @@ class Shape:
         self.dn_name = spelled.pop("dn", None)
         self.groups: Memberships | None = None
         self.group_name = spelled.pop(MEMBER_OF, None) if group_filled else None
-        needed = [anchor, disabled_by] if disabled_by else [anchor]
+        self.sweep = [anchor, PRIMARY_GROUP] if primary_group else [anchor]
+        self.primary = PRIMARY_GROUP.lower().encode() if primary_group else None
+        needed = [*self.sweep, disabled_by] if disabled_by else self.sweep
         self.hidden = [name for name in needed if name.lower() not in spelled]
         for name in self.hidden:
             spelled[name.lower()] = name
@@ -157,9 +168,14 @@ class Shape:
 
     def _groups_of(self, raw: bytes, groups: Memberships) -> tuple[str, ...] | None:
         try:
-            return groups.of(contents_of(raw)[0])
+            name, begin, end = contents_of(raw)
+            return groups.of(name, self._primary_in(raw, begin, end) if self.primary else "")
         except (IndexError, ValueError) as error:
             raise _malformed(raw, error) from error
+
+    def _primary_in(self, raw: bytes, begin: int, end: int) -> str:
+        found = attributes_of(raw, begin, end, {})[1]
+        return next((values[0].decode() for kind, values in found if kind.lower() == self.primary), "")
 
     def anchors(self, page: Iterable[bytes]) -> list[str | Problem]:
         """Return the anchor of each entry, or a Problem; nothing else of an entry is decoded.
@@ -228,7 +244,7 @@ class Shape:
             entry.enabled = self._is_enabled(texts)
             if self.dn_name is not None:
                 texts[self.dn_name] = (name.decode(),)
-            groups = self.groups.of(name) if self.groups and self.group_name else None
+            groups = self._groups_of(raw, self.groups) if self.groups and self.group_name else None
         except UnicodeDecodeError as error:
             raise self._not_text(raw) from error
         except (IndexError, ValueError) as error:

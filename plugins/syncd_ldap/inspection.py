@@ -17,7 +17,7 @@ def inspected(reading: Reading, shape: Shape, base: str) -> Iterator[str]:
     """Yield lines about the entries under a base. Raises Unavailable where a limit of the server cuts them short."""
     place = base or "the root"
     total = largest = inside = 0
-    selective = shape.groups is not None and shape.groups.nobody is None
+    selective = shape.groups is not None and bool(shape.groups.only)
     seen: set[str] = set()
     pages = 0
     for page in reading.pages(base, shape.requested):

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 from syncd import Denied, Unavailable
 
 from . import dn
+from .entries import sid
 from .options import Groups
 from .paging import NO_PEOPLE, Reading, name_in
 from .ranges import Rest, part
@@ -25,6 +26,10 @@ _PLAIN = re.compile(rf"{_STEP}(?:,{_STEP})*+")
 """A name that is its own normal form, but for the case of its letters."""
 _UNIQUE_ID = re.compile(r"#'[01]*'B$")
 """What may stand behind the name in a value of uniqueMember (RFC 4517, section 3.3.21)."""
+
+SID = "objectSid"
+OF_DOMAIN = "S-1-5-21-"
+"""How the security identifier of what belongs to one domain begins (MS-DTYP, section 2.4.2.4)."""
 
 Joined: TypeAlias = dict[str, list[str]]
 """From the key of a member to the keys of the groups that name it."""
@@ -40,24 +45,31 @@ def key(name: str) -> str:
 
 
 class Memberships(NamedTuple):
-    """``groups``: from the key of a member to the names of its groups, or to None if none of ``only`` is among them.
+    """``groups``: from the key of a member to the names of its groups, and from that of a ``primary`` group.
 
-    ``nobody`` is for whoever no group names. ``total`` counts groups, ``given`` the members as the server has
-    them, and ``depth`` is how many groups one within the other the longest way up has.
+    ``only``: whoever is in none of these, if there are any, is no entry of this source. ``total`` counts groups,
+    ``given`` the members as the server has them, and ``depth`` is how many groups one within the other the
+    longest way up has.
     """
 
-    groups: Mapping[str, tuple[str, ...] | None]
-    nobody: tuple[str, ...] | None
+    groups: Mapping[str, tuple[str, ...]]
+    only: frozenset[str]
     total: int
     given: int
     depth: int
 
-    def of(self, name: bytes) -> tuple[str, ...] | None:
+    def of(self, name: bytes, number: str = "") -> tuple[str, ...] | None:
         """Return the groups of the entry of that name, sorted; None if it is no entry of this source.
 
-        Raises ValueError for what is no name.
+        ``number`` is its primaryGroupID. Raises ValueError for what is no name.
         """
-        return self.groups.get(key(name.decode()), self.nobody)
+        found = self.groups.get(key(name.decode()), ())
+        if more := self.groups.get(primary(number)):
+            found = tuple(sorted({*found, *more}))
+        return found if self._within(found) else None
+
+    def _within(self, groups: tuple[str, ...]) -> bool:
+        return not (self.only and self.only.isdisjoint(groups))
 
     def summary(self) -> str:
         """Return what a person should know of them."""
@@ -65,11 +77,23 @@ class Memberships(NamedTuple):
         return f"{self.total} groups with {self.given} members, {nesting}"
 
     def digest(self) -> str:
-        """Return a text that is another one as soon as anybody is in other groups."""
-        told = blake2b(repr(self.nobody).encode(), digest_size=16)
+        """Return a text that is another one as soon as anybody who is read is in other groups."""
+        told = blake2b(repr(sorted(self.only)).encode(), digest_size=16)
+        # Somebody's primary group may be one of ``only``, whichever others name him.
+        all_count = any(map(_is_primary, self.groups))
         for member in sorted(self.groups):
-            told.update(f"{member}\0{self.groups[member]}\0".encode())
+            groups = self.groups[member]
+            told.update(f"{member}\0{groups if all_count or self._within(groups) else None}\0".encode())
         return told.hexdigest()
+
+
+def primary(number: str) -> str:
+    """Return the key of whoever has this number as primaryGroupID; no name has such a key."""
+    return f"#{number}"
+
+
+def _is_primary(member: str) -> bool:
+    return member.startswith("#")
 
 
 def read(reading: Reading, rest: Rest, options: Groups) -> Memberships:
@@ -77,7 +101,7 @@ def read(reading: Reading, rest: Rest, options: Groups) -> Memberships:
     names: dict[str, str] = {}
     joined: Joined = {}
     given = 0
-    for name, members in _found(reading, rest, options):
+    for name, number, members in _found(reading, rest, options):
         group = _key(name, name)
         if group in names:
             continue  # two bases, one within the other
@@ -85,10 +109,12 @@ def read(reading: Reading, rest: Rest, options: Groups) -> Memberships:
         given += len(members)
         for member in {_key(member, name) for member in members}:
             joined.setdefault(member, []).append(group)
+        if number:
+            joined.setdefault(primary(number), []).append(group)
     where = f"{reading.session.url}: groups below {' and '.join(options.base)}"
     if not names:
         raise Denied(f"{where}: none is found by {options.filter}; mend groups.base or groups.filter")
-    if not joined:
+    if not given:
         attributes = " or ".join(options.member)
         raise Denied(f"{where}: none of {len(names)} shows a member; let the bind identity read {attributes}")
     only = {key(name): name for name in options.only}
@@ -103,18 +129,18 @@ def _resolved(
     """Return who is in which group, those in which its groups are among them if the options want that."""
     above = {group: _above(group, joined) for group in names}
     # Most people share their groups with others: so they share what is kept of it.
-    kept: dict[tuple[str, ...], tuple[str, ...] | None] = {}
-    groups: dict[str, tuple[str, ...] | None] = {}
+    kept: dict[tuple[str, ...], tuple[str, ...]] = {}
+    groups: dict[str, tuple[str, ...]] = {}
     for member, direct in joined.items():
         together = tuple(sorted(direct))
         if together not in kept:
             found = {
                 names[one] for group in together for one in (above[group][0] if options.nested else (group,))
             }
-            kept[together] = None if only and only.isdisjoint(found) else tuple(sorted(found))
+            kept[together] = tuple(sorted(found))
         groups[member] = kept[together]
     depth = max(levels for _, levels in above.values())
-    return Memberships(groups, None if only else (), len(names), given, depth)
+    return Memberships(groups, only, len(names), given, depth)
 
 
 def _above(group: str, up: Joined) -> tuple[set[str], int]:
@@ -128,32 +154,42 @@ def _above(group: str, up: Joined) -> tuple[set[str], int]:
     return reached, depth
 
 
-def _found(reading: Reading, rest: Rest, options: Groups) -> Iterator[tuple[str, list[str]]]:
-    """Yield the name and the members of each group."""
+def _found(reading: Reading, rest: Rest, options: Groups) -> Iterator[tuple[str, str, list[str]]]:
+    """Yield the name of each group, its number in a domain of Active Directory, and its members."""
+    asked = [*options.member, *([SID] if reading.session.root.kind == "ad" else [])]
     for base in options.base:
-        for page in reading.search(base, options.filter, "subtree", options.member):
+        for page in reading.search(base, options.filter, "subtree", asked):
             _refuse_elsewhere(reading, base, page.references)
             for raw in page.entries:
                 try:
                     yield _members(raw, rest)
-                except (Malformed, IndexError, UnicodeDecodeError) as error:
+                except (Malformed, IndexError, ValueError) as error:
                     raise Unavailable(
                         f"{reading.session.url}: a group below {base} cannot be read: {error}"
                     ) from error
 
 
-def _members(raw: bytes, rest: Rest) -> tuple[str, list[str]]:
-    """Return name and members of a group; a list that came in part is completed. Raises Unavailable if it cannot be."""
+def _members(raw: bytes, rest: Rest) -> tuple[str, str, list[str]]:
+    """Return name, number and members; a list that came in part is completed. Raises Unavailable if it cannot be."""
     name, begin, end = contents_of(raw)
     group = name.decode()
+    number = ""
     members: list[str] = []
     for kind, values in attributes_of(raw, begin, end, {})[1]:
+        if kind.lower() == SID.lower().encode():
+            number = _number(sid(values[0]))
+            continue
         first = part(kind.decode("ascii", "replace"), values)
         whole = rest.whole(group, first) if first else values
         if whole is None:
             raise Unavailable(f"the members of {group} did not come whole; it may have just been changed")
         members += [value.decode() for value in whole]
-    return group, members
+    return group, number, members
+
+
+def _number(text: str) -> str:
+    """Return the number that a group has in its domain; empty for one that is in every domain, such as Users."""
+    return text.rpartition("-")[2] if text.startswith(OF_DOMAIN) else ""
 
 
 def _refuse_elsewhere(reading: Reading, base: str, references: Iterable[str]) -> None:

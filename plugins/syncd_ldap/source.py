@@ -211,9 +211,15 @@ class LdapSource(Source):
         return self._session
 
     def _shape(self, session: Session) -> Shape:
-        disabled_by = DISABLED_BY.get(session.root.kind, "") if self.options.disabled == "map" else ""
-        filled = self.options.groups is not None
-        return Shape(self.selected, self._anchor, disabled_by=disabled_by, group_filled=filled)
+        kind, filled = session.root.kind, self.options.groups is not None
+        disabled_by = DISABLED_BY.get(kind, "") if self.options.disabled == "map" else ""
+        return Shape(
+            self.selected,
+            self._anchor,
+            disabled_by=disabled_by,
+            group_filled=filled,
+            primary_group=filled and kind == "ad",
+        )
 
     def _groups(self, reading: Reading, rest: Rest) -> Memberships | None:
         """Read the groups, if there are any to read. Raises Unavailable or Denied."""

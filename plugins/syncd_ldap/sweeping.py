@@ -37,7 +37,7 @@ def present(reading: Reading, shape: Shape, named: set[str]) -> Iterator[Present
     # Whoever was named is on this list too, and must not count twice for max_entries.
     reading.total = 0
     for base in reading.options.base:
-        for page in reading.pages(base, [shape.anchor]):
+        for page in reading.pages(base, shape.sweep):
             for one in shape.anchors(page.entries):
                 if isinstance(one, Problem):
                     yield one

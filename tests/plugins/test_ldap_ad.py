@@ -315,6 +315,37 @@ def test_changes_are_read_by_update_numbers_until_a_group_changes(domain: Samba,
     assert ["ann.r"] == drain(source).values("sAMAccountName")
 
 
+@pytest.mark.parametrize("who", [WATCHER, READER])
+def test_the_primary_group_is_a_group_like_any_other(domain: Samba, unit: str, who: str) -> None:
+    """The controller takes somebody out of the members of the group that is made the primary one."""
+    ann, ben, cid = domain.add_all(unit, ["ann.t", "ben.t", "cid.t"])
+    inner = domain.group("inner.t", unit, ann, ben)
+    outer = domain.group("outer.t", unit, inner)
+    other = domain.group("other.t", unit, ann)
+    groups = {"base": [unit], "only": [outer]}
+    select = ["sAMAccountName", "memberOf"]
+    source = ad_source(domain, unit, who=who, groups=groups, incremental="usn", select=select)
+    number = domain.value(inner, "primaryGroupToken").decode()
+    domain.modify(ann, primaryGroupID=number)
+
+    both = sorted([inner, outer])
+    assert {"ann.t": sorted([*both, other]), "ben.t": both} == memberships(source)
+    direct = ad_source(domain, unit, groups={"base": [unit], "nested": False}, select=select)
+    assert {"ann.t": sorted([inner, other]), "ben.t": [inner], "cid.t": []} == memberships(direct)
+
+    *_, end = source.read(None)
+    domain.modify(cid, mail="cid@example.test")
+    *items, end = source.read(end.cursor)
+    assert end.full is (who == READER)
+    assert not any(isinstance(one, Entry) for one in items)
+    assert (Present(domain.guid(ann)) in items) is end.full
+    domain.modify(other, member=None)
+    with pytest.raises(CursorExpired, match="groups have changed"):
+        list(source.read(end.cursor))
+    assert both == memberships(source)["ann.t"]
+    domain.modify(ann, primaryGroupID="513")  # a group is not deleted while somebody has it as primary group
+
+
 def test_a_global_catalogue_does_not_say_who_is_in_a_group(domain: Samba, unit: str) -> None:
     domain.group("group.s", unit, domain.user("ann.s", unit))
     source = ad_source(domain, unit, url=domain.catalogue_url, groups={"base": [unit]})
