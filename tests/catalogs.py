@@ -10,6 +10,7 @@ from syncd import ConfigError, Platform, Source
 from syncd.config import Catalog, load
 from syncd.transforms import TRANSFORMS
 from syncd.validation import RULES
+from syncd_ldap.dn import rdn
 from syncd_mail.observer import Mail
 
 
@@ -122,7 +123,7 @@ CATALOG = Catalog(
         "mivoice": Tree,
     },
     observers={"mail": Mail},
-    transforms=TRANSFORMS,
+    transforms={**TRANSFORMS, "rdn": rdn},
     rules=RULES,
 )
 

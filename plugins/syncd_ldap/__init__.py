@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from syncd import Connector, hookimpl
 
@@ -20,3 +21,11 @@ def register_connectors(
         from .platform import LdapPlatform
 
         register("ldap", LdapPlatform)
+
+
+@hookimpl
+def register_transforms(register: Callable[[str, Callable[..., Any]], None]) -> None:
+    """Register ``rdn``: of the names of groups, what the groups are called."""
+    from .dn import rdn
+
+    register("rdn", rdn)

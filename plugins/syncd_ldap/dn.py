@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 Rdn: TypeAlias = frozenset[tuple[str, str]]
@@ -46,6 +46,13 @@ def split(name: str) -> tuple[str, str]:
     match = _FIRST.match(name)
     assert match is not None  # noqa: S101 - any text matches
     return match[0], name[match.end() + 1 :]
+
+
+def rdn(argument: str | None) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    """The transform ``rdn``: of each name, the value that its entry is called by, ``Phones`` of ``CN=Phones,DC=acme``."""
+    if argument is not None:
+        raise ValueError(f"rdn takes no argument: write rdn, not rdn:{argument}")
+    return lambda names: tuple(pairs[0][1] for name in names for pairs in parse(name)[:1])
 
 
 def step(pairs: Iterable[tuple[str, str]]) -> str:

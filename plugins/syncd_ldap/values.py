@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 
 import syncd
@@ -71,7 +72,20 @@ def memberships_of(account: Account, groups: Groups | None) -> dict[str, str]:
     """Return the groups that an account is to be in: what each is recognised by -> as it is written."""
     value = account.fields.get(MEMBERSHIPS, ()) if groups else ()
     texts = (value,) if isinstance(value, str) else value
+    for text in texts:
+        if groups and groups.name.lower() != BY_NAME and _is_long_name(text):
+            raise Rejected(
+                f"account {account.key}: the membership {text!r} is a distinguished name, and groups are known by "
+                f'{groups.name}: write memberships = {{ from = "groups", via = ["rdn"] }}, or set groups.name = "dn"'
+            )
     return {recognised(text, groups, account.key): text for text in texts if text and groups}
+
+
+def _is_long_name(text: str) -> bool:
+    """Tell whether a text is a distinguished name of more than one step."""
+    with suppress(ValueError):
+        return len(dn.parse(text)) > 1
+    return False
 
 
 def recognised(text: str, groups: Groups, key: str) -> str:

@@ -130,6 +130,15 @@ def test_an_equals_sign_is_escaped_for_servers_that_want_it() -> None:
     assert "cn=a\\=b" == dn.step([("cn", "a=b")])
 
 
+def test_what_entries_are_called_is_taken_out_of_their_names() -> None:
+    names = ("CN=Phones,OU=Groups,DC=acme", "cn=Füße\\2C 1 + ou=x , dc=acme", "", "uid=\\23a")
+    assert ("Phones", "Füße, 1", "#a") == dn.rdn(None)(names)
+    with pytest.raises(ValueError, match="'Phones' is no distinguished name"):
+        dn.rdn(None)(("Phones",))
+    with pytest.raises(ValueError, match="rdn takes no argument"):
+        dn.rdn("2")
+
+
 def test_all_writings_of_a_name_have_one_text() -> None:
     assert dn.folded("CN=A  b+UID=x, DC=Ex") == dn.folded("uid=X+cn=a b,dc=ex")
     assert dn.folded("cn=a,dc=ex") != dn.folded("cn=b,dc=ex")

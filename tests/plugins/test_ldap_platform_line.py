@@ -68,13 +68,14 @@ class World:
         self.platform = platform
         self.url = platform.url
         self.missing = "disable"
+        self.configuration = CONFIGURATION
         password = folder / "password"
         password.touch(0o600)
         password.write_text(PASSWORD)
 
     def command(self, *words: str) -> list[str]:
         file = self.folder / "syncd.toml"
-        text = CONFIGURATION.format(
+        text = self.configuration.format(
             folder=self.folder,
             source=self.source.url,
             platform=self.url,
@@ -187,6 +188,33 @@ def test_joiners_movers_leavers_and_returners_from_directory_to_directory(world)
     assert ids["u9"] != here.ids()["u9"]
     here.as_expected()
     assert "0 applied" in here.sync()
+
+
+def test_the_groups_of_one_directory_become_groups_of_the_other(world) -> None:
+    """Their names are those of the first directory, so what is taken over is what they are called."""
+    here = world(4)
+    teams = f"ou=teams,{SUFFIX}"
+    here.source.add(
+        f"dn: {teams}\nobjectClass: organizationalUnit\nou: teams\n",
+        group("sales", f"uid=u2,{PEOPLE}", base=teams),
+        group("Füße, 1", f"cn=sales,{teams}", base=teams),
+    )
+    here.configuration = CONFIGURATION.replace("departmentNumber", "memberOf").replace(
+        "filter =", f'groups = {{{{ base = ["{teams}"] }}}}\nfilter ='
+    )
+    told = here.sync(65)
+    assert "1 failed" in told
+    refused = here.syncd("deliveries", "list").stdout
+    assert "is a distinguished name, and groups are known by cn" in refused
+    assert 'via = ["rdn"]' in refused
+    assert ["u0", "u1", "u3"] == sorted(here.staff())
+
+    here.configuration = here.configuration.replace(
+        "[platform.staff.map]", '[platform.staff.map]\nmemberships = {{ from = "groups", via = ["rdn"] }}'
+    ).replace('base = "{groups}" }}\n', 'base = "{groups}", create = true }}\n')
+    here.sync()
+    assert (["u2"], ["u2"]) == (members(here, "sales"), members(here, "Füße\\, 1"))
+    here.as_expected()
 
 
 def test_what_the_directory_refuses_fails_alone_and_says_why(world) -> None:
