@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from syncd import CursorExpired
+
 from . import sweeping, witnesses
 from .adapter import Session
 from .cursors import Increment, Mark
@@ -30,6 +32,11 @@ class Timestamps:
     def since(self, mark: Mark) -> Increment:
         """Yield what has changed, then all who are there; return where to go on, and that this is the whole."""
         fresh = self.mark()
+        if fresh["since"] < mark["since"]:
+            # The last read began at a time that has not come yet; what changed since then is older than that.
+            raise CursorExpired(
+                "the clock of this machine was set back since the last read, or overlap was raised"
+            )
         self._refuse_moves(mark["since"])
         named: set[str] = set()
         for base in self.reading.options.base:

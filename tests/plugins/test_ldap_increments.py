@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import ldap3
 import pytest
@@ -296,6 +297,17 @@ def test_people_count_once_for_max_entries(start_slapd: StartSlapd) -> None:
     _, cursor = whole(source)
     *_, end = source.read(cursor)
     assert end.full
+
+
+def test_a_clock_that_was_set_back_makes_the_read_a_full_one(server: Slapd) -> None:
+    """The cursor is of a time that has not come yet, and nothing is found that has changed since then."""
+    source = ldap_source(server, incremental="timestamps", overlap=60)
+    _, cursor = whole(source)
+    ahead = parse(cursor)
+    server.modify(f"dn: uid=u1,{PEOPLE}\nchangetype: modify\nreplace: sn\nsn: Changed\n")
+    later = f"{datetime.now(UTC) + timedelta(days=2):%Y%m%d%H%M%SZ}"
+    with pytest.raises(CursorExpired, match="the clock of this machine was set back"):
+        list(source.read(ahead._replace(mark={"since": later}).text()))
 
 
 # --- a connection that breaks
