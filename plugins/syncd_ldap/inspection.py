@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from .entries import Shape
+from syncd import ConnectorError
+
+from .entries import MEMBER_OF, Shape
+from .filters import attributes_in
 from .paging import Reading
 from .wire import Malformed, attributes_of, contents_of
 
@@ -37,6 +40,22 @@ def inspected(reading: Reading, shape: Shape, base: str) -> Iterator[str]:
         yield from _lacking(
             seen, shape, f"{place}: none of them" if total <= SAMPLE else f"{place}: none of the first"
         )
+    else:
+        yield from _nobody(reading, base, place)
+
+
+def _nobody(reading: Reading, base: str, place: str) -> Iterator[str]:
+    """Yield what no entry there has of what the filter asks for: it finds nobody by that, without an error."""
+    absent: list[str] = []
+    with suppress(
+        ConnectorError
+    ):  # a limit that stands in the way of this has not stood in the way of the read
+        names = sorted(attributes_in(reading.filter))
+        absent += [name for name in names if not reading.finds(base, f"({name}=*)", reading.options.scope)]
+    if absent:
+        yield f"{place}: no entry has {', '.join(absent)}, which the filter asks for"
+    if MEMBER_OF in map(str.lower, absent):
+        yield "a server that does not keep memberOf (OpenLDAP without the overlay) needs the option groups"
 
 
 def _lacking(seen: set[str], shape: Shape, who: str) -> Iterator[str]:

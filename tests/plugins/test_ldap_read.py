@@ -448,6 +448,19 @@ def test_check_says_what_it_found(crowd: Slapd) -> None:
     ] == list(source.check())
 
 
+def test_check_says_what_of_the_filter_nobody_has(crowd: Slapd) -> None:
+    """A server without ``memberOf``, or a slip, finds nobody, and that is no error."""
+    text = f"(&(uid=u1)(|(memberOf=cn=x,{SUFFIX})(!(emploeeType=x))(l:caseExactMatch:=x)))"
+    told = list(ldap_source(crowd, filter=text).check())
+    assert [
+        f"{PEOPLE}: 0 entries",
+        f"{PEOPLE}: no entry has emploeeType, l, memberOf, which the filter asks for",
+        "a server that does not keep memberOf (OpenLDAP without the overlay) needs the option groups",
+    ] == [line for line in told if line.startswith(PEOPLE) or "memberOf" in line]
+    (line,) = (line for line in ldap_source(crowd, filter="(uid=nobody)").check() if line.startswith(PEOPLE))
+    assert f"{PEOPLE}: 0 entries" == line
+
+
 def test_check_warns_that_skipped_people_look_like_leavers(start_slapd: StartSlapd) -> None:
     server = start_slapd([ad_user("a", GUID)], active_directory=True)
     found = list(ldap_source(server, disabled="skip").check())
