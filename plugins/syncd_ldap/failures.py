@@ -65,7 +65,9 @@ MEANINGS: dict[int, Meaning] = {
         Denied,
         f"another server holds this; {WRITABLE}",
     ),
-    11: _both("adminLimitExceeded", Unavailable, f"{LIMITS}; index the attributes of the filter"),
+    11: _both(
+        "adminLimitExceeded", Unavailable, f"{LIMITS}, or lower page_size; index the attributes of the filter"
+    ),
     12: _both("unavailableCriticalExtension", Denied, "the server cannot page: set page_size = 0"),
     13: _both("confidentialityRequired", Denied, "write ldaps://, or tls = starttls"),
     14: _both("saslBindInProgress", Unavailable, LOG),
@@ -92,7 +94,11 @@ MEANINGS: dict[int, Meaning] = {
     ),
     36: _both("aliasDereferencingProblem", Unavailable, LOG),
     48: _both("inappropriateAuthentication", Denied, "configure bind: the server wants to know who asks"),
-    49: _both("invalidCredentials", Denied, "mend bind: its dn or its password is wrong"),
+    49: _both(
+        "invalidCredentials",
+        Denied,
+        "mend bind: its dn or its password is wrong (or the account is locked, or has expired: not every server says)",
+    ),
     50: Meaning("insufficientAccessRights", Denied, READ, Denied, WRITE),
     51: _both("busy", Unavailable, f"the server is busy; {LATER}"),
     52: _both("unavailable", Unavailable, f"the server is not available; {LATER}"),
@@ -145,6 +151,8 @@ _LOGON = {
     "775": "the account is locked",
 }
 """What Active Directory means by ``data 52e`` in the text of an invalidCredentials (a vendor's rule)."""
+_WRONG = frozenset({"525", "52e"})
+"""Those for which the configuration is to blame."""
 
 _ATTRIBUTE = (
     r"\bAtt [0-9a-f]+ \(([\w-]+)\)",  # Active Directory: Att 9004e (sn):len 140
@@ -170,6 +178,7 @@ def failure(code: int, message: str, where: str) -> ConnectorError:
     logon = re.search(r"\bdata ([0-9a-f]{3})\b", message) if code == 49 else None
     if logon and logon[1] in _LOGON:
         message = _LOGON[logon[1]]
+        cure = cure if logon[1] in _WRONG else "see to that account in Active Directory"
     return _said(kind, meaning.name, code, message, where, cure)
 
 

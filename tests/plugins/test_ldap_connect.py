@@ -145,7 +145,9 @@ def test_what_active_directory_means_by_invalid_credentials_is_said() -> None:
 
     with Locked(lambda number, page: []) as server:
         source = ldap_source(server.url, bind=BIND, allow_plaintext_bind=True)
-        with pytest.raises(Denied, match="it says 'the account is locked'; mend bind"):
+        with pytest.raises(
+            Denied, match="it says 'the account is locked'; see to that account in Active Directory"
+        ):
             source.open()
 
 

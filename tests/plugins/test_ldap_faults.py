@@ -56,6 +56,7 @@ def test_a_size_limit_fails_the_read_and_names_page_and_cure(
     error, entries = torn(ldap_source(server, page_size=250))
     assert Unavailable is type(error)
     assert expected in str(error)
+    assert "or lower page_size" in str(error)
     assert f"{server.url}: page " in str(error)
     assert entries < CROWD
     assert "let the bind identity read without limits (OpenLDAP: limits ... size=unlimited" in str(error)
