@@ -87,6 +87,8 @@ class Conversation:
 
     def one(self, program: Program[T]) -> T:
         """Return what a program returns, or raise what it raises."""
+        if self.lost:
+            raise Unavailable(f"{self.session.url}: the connection is lost; nothing was asked")
         (outcome,) = self.run([Job(program)])
         if isinstance(outcome, ConnectorError):
             raise outcome

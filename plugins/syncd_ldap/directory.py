@@ -84,11 +84,25 @@ class Directory:
 
     def named(self, name: str) -> Program[Found | None]:
         """Return the entry of this name, None if there is none that can be seen."""
-        answer = yield searching(name, BASE, anything(), self._asked)
+        answer = yield self.look(name)
         if answer.result.code == NO_SUCH_OBJECT:
             return None
         self.read(answer, name)
         return answer.found[0] if answer.found else None
+
+    def look(self, name: str) -> bytes:
+        """Return the request for the entry of this name."""
+        return searching(name, BASE, anything(), self._asked)
+
+    def same(self, one: Found, other: Found) -> bool:
+        """Tell whether two answers are of one entry, whatever it is called by now."""
+        ids = self.shown_id(one), self.shown_id(other)
+        return one.dn == other.dn if None in ids else ids[0] == ids[1]
+
+    def shown_id(self, entry: Found) -> str | None:
+        """Return what an entry is known by, None if that is its name or cannot be seen."""
+        known = self.anchor != BY_NAME and entry.values.get(self.anchor.lower())
+        return self.remote_id(entry) if known else None
 
     def _search(self, wanted: bytes, more: Sequence[str] = ()) -> Program[list[Found]]:
         """Return the first two entries that the filter ``wanted`` matches, with ``more`` of their attributes."""

@@ -5,7 +5,7 @@ Every group below the configured entry is syncd's to keep for the people that it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from syncd import Blocked, Rejected
 
@@ -62,15 +62,23 @@ class Groups:
             if mark not in wanted:
                 yield from self._leave(name, group)
 
-    def leave(self, name: str, *, heir: str | None = None) -> Program[None]:
-        """Take the entry ``name`` out of every group, before it goes or gets another name.
+    def leave(self, name: str, *, heir: str | None = None) -> Program[list[str]]:
+        """Take the entry ``name`` out of every group, before it goes or gets another name; return the groups.
 
         A group that needs a member, and has no other, gets the ``heir``: the entry's next name.
         """
         if self.follow:
-            return
-        for group in (yield from self.of(name)).values():
+            return []
+        there = [*(yield from self.of(name)).values()]
+        for group in there:
             yield from self._leave(name, group, heir)
+        return there
+
+    def back(self, name: str, heir: str, groups: Iterable[str]) -> Program[None]:
+        """Put the entry ``name`` into the groups again that it left for a name which it did not get."""
+        for group in groups:
+            yield modifying(group, [self._member(ADD, name)])
+            yield modifying(group, [self._member(DELETE, heir)])
 
     def _join(self, name: str, text: str) -> Program[None]:
         group = yield from self._named(text)

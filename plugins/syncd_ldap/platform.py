@@ -78,8 +78,15 @@ class LdapPlatform(Platform):
         return self._do(lambda writing: writing.directory.find(account))
 
     def deliver(self, deliveries: Iterable[Delivery]) -> Iterator[Outcome]:
-        """Do the deliveries, ``in_flight`` of them at once; those of the same entry or key one after the other."""
+        """Do the deliveries, ``in_flight`` of them at once; those of the same entry or key one after the other.
+
+        Who is to get a name that another of them has comes last.
+        """
+        from .exchanging import exchanged
+        from .writing import Taken
+
         conversation, writing = self._ready()
+        waiting: list[tuple[Delivery, Taken]] = []
         begun: deque[Delivery] = deque()
 
         def jobs() -> Iterator[Job[str | None]]:
@@ -91,10 +98,13 @@ class LdapPlatform(Platform):
 
         for outcome in conversation.run(jobs()):
             delivery = begun.popleft()
-            if isinstance(outcome, ConnectorError):
+            if isinstance(outcome, Taken) and outcome.holder and delivery.remote_id:
+                waiting.append((delivery, outcome))
+            elif isinstance(outcome, ConnectorError):
                 yield Outcome(delivery.id, delivery.remote_id, outcome)
             else:
                 yield Outcome(delivery.id, outcome)
+        yield from exchanged(conversation, writing, waiting)
 
     def list(self) -> Iterator[tuple[str, str]]:
         """Yield every entry that is an account's by the filter, read over a connection of its own."""

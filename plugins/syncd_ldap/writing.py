@@ -14,6 +14,7 @@ from syncd import Account, Blocked, Delivery, Denied, Gone, Rejected
 from . import dn
 from .conversation import Answer, Found, Program
 from .directory import Directory
+from .failures import refusal
 from .groups import EXISTS, NO_SUCH_OBJECT
 from .platformoptions import MEMBERSHIPS
 from .requests import (
@@ -33,9 +34,19 @@ from .values import Values, memberships_of
 
 NOT_ALLOWED_ON_NON_LEAF = 66
 MOST_OCTETS = 480
-"""OpenLDAP cannot store a longer step of a name, and says "other" then, which sounds like a broken server."""
+"""No server is known to store a longer step of a name."""
+OTHER, LONG = 80, 200
+"""What OpenLDAP says of a step that its index has no room for, which sounds like a broken server; it takes some 240 bytes."""
 NOT_THERE = "not-there:"
 """How the remote id of a disabled account begins that has no entry because of that."""
+
+
+class Taken(Rejected):
+    """The name that an entry is to get is that of another one, whose remote id is ``holder`` if that is known."""
+
+    def __init__(self, message: str, holder: str | None) -> None:
+        super().__init__(message)
+        self.holder = holder
 
 
 class Wish(NamedTuple):
@@ -112,6 +123,14 @@ class Writing:
         taken = yield from self._bring(entry, self._wish(account, changed, enabled=enabled))
         return self.directory.remote_id(taken)
 
+    def put_aside(self, remote_id: str) -> Program[None]:
+        """Name an entry by its remote id, so that another one can have its name."""
+        entry = yield from self.directory.located(remote_id)
+        if entry is None:
+            return
+        (kind, _), *pairs = _pairs(dn.split(entry.dn)[0])
+        yield from self._renamed(entry, _step([(kind, remote_id), *pairs]), None)
+
     def delete(self, remote_id: str) -> Program[None]:
         """Remove the entry; one that is gone is a success. Raises Blocked while others stand below it."""
         if remote_id.startswith(NOT_THERE):
@@ -145,7 +164,7 @@ class Writing:
         if answer.result.code == NO_SUCH_OBJECT:
             raise Denied(f"{self._url}: {place} does not exist; make it, or mend the options")
         found_by = f" (where nobody has the account's {', '.join(self.options.key)})"
-        self.directory.done(answer, f"add of {name}{found_by if answer.result.code == EXISTS else ''}")
+        self._named(answer, name, f"add of {name}{found_by if answer.result.code == EXISTS else ''}")
         entry = yield from self.directory.named(name)
         if entry is None:
             cure = "let the bind identity read there"
@@ -179,13 +198,16 @@ class Writing:
         taken = entry
         if step != old or parent is not None:
             taken = yield from self._renamed(entry, step, parent)
+            if self.directory.groups:
+                # Before the rest, so that no value that is refused keeps somebody out of a group.
+                yield from self.directory.groups.bring(taken.dn, wish.memberships)
         name = taken.dn
         changes = [*changes, *_changes(entry, name, wish)]
         if wish.enabled:
             changes += self.directory.switch.changes(entry.values, enabled=True)
         if changes:
             self.directory.done((yield modifying(name, changes)), f"change of {name}")
-        if self.directory.groups and (MEMBERSHIPS in wish.changed or name != entry.dn):
+        if self.directory.groups and MEMBERSHIPS in wish.changed and taken is entry:
             yield from self.directory.groups.bring(name, wish.memberships)
         return taken
 
@@ -193,13 +215,32 @@ class Writing:
         """Return the entry under its new name; its groups do not know the old one any more."""
         above = dn.split(entry.dn)[1]
         name = f"{step},{parent or above}"
-        if self.directory.groups:
-            yield from self.directory.groups.leave(entry.dn, heir=name)
+        yield from self._free(entry, name)
+        groups = self.directory.groups
+        left = (yield from groups.leave(entry.dn, heir=name)) if groups else []
         answer = yield renaming(entry.dn, step, parent)
+        if groups and answer.result.code != 0:
+            yield from groups.back(entry.dn, name, left)
         if answer.result.code == NO_SUCH_OBJECT and parent is not None:
             raise Denied(f"{self._url}: {entry.dn} cannot be moved: {parent} does not exist; make it")
-        self.directory.done(answer, f"rename of {entry.dn} to {name}")
+        self._named(answer, name, f"rename of {entry.dn} to {name}")
         return entry._replace(dn=name)
+
+    def _named(self, answer: Answer, name: str, what: str) -> None:
+        """Raise unless the entry has this name now."""
+        step = dn.split(name)[0]
+        if answer.result.code == OTHER and len(step.encode()) > LONG:
+            cure = "the name is too long for OpenLDAP; correct it in its source, or in the mapping"
+            raise Rejected(f"{self._url}: {what}: other ({OTHER}); {cure}")
+        self.directory.done(answer, what)
+
+    def _free(self, entry: Found, name: str) -> Program[None]:
+        """Raise Taken if another entry has the ``name`` that this one is to get; no group is left for that."""
+        answer = yield self.directory.look(name)
+        for holder in answer.found:
+            if not self.directory.same(holder, entry):
+                error = refusal(EXISTS, "", f"{self._url}: rename of {entry.dn} to {name}")
+                raise Taken(str(error), self.directory.shown_id(holder))
 
     def _blocked(self, name: str) -> Program[NoReturn]:
         below = yield searching(name, CHILDREN, anything(), [NO_ATTRIBUTES], 10)

@@ -254,6 +254,21 @@ def test_any_text_can_name_an_entry(server: Slapd, base: str, make: Make, first:
     assert {} == entries(server, base)
 
 
+def test_a_name_that_the_index_has_no_room_for_is_refused_and_is_no_failure_of_the_server(
+    server: Slapd, base: str, make: Make
+) -> None:
+    platform = make()
+    remote_id = done(platform, "add", account(1))
+    long = "ж" * 150
+    for action, one, known in (
+        ("add", account(2, uid=long), None),
+        ("update", account(1, uid=long), remote_id),
+    ):
+        found = outcome(platform, action, one, known)
+        assert isinstance(found.error, Rejected)
+        assert "the name is too long for OpenLDAP" in str(found.error)
+
+
 def test_a_name_that_is_too_long_is_refused_before_it_is_sent(make: Make) -> None:
     with pytest.raises(Rejected, match=r"uid=xxx.* is too long for the name of an entry: 480 bytes at most"):
         done(make(), "add", account(1, uid="x" * 500))
@@ -271,6 +286,43 @@ def test_a_new_name_is_a_rename_and_the_entry_stays_the_same(server: Slapd, base
     name, values = only(server, base)
     assert f"uid=Ü\\2C 1,{base}" == name
     same_as(values, uid="Ü, 1", cn="Person 1", sn="Surname 1", title="Dr.")
+
+
+@pytest.mark.parametrize("width", [1, 16])
+def test_names_are_exchanged(server: Slapd, base: str, make: Make, width: int) -> None:
+    """Two by two, and in a circle of three; who wants the name of somebody who stays fails alone."""
+    platform = make(in_flight=width)
+    ids = {n: done(platform, "add", account(n)) for n in range(8)}
+    new = {0: "u1", 1: "u0", 2: "u3", 3: "u4", 4: "u2", 5: "U5", 6: "u7"}
+    found = platform.deliver(
+        Delivery(n, "update", 1, ids[n], account(n, uid=uid), frozenset({"uid"})) for n, uid in new.items()
+    )
+    errors = {one.id: one.error for one in found}
+    (failed,) = (n for n, error in errors.items() if error)
+
+    assert (6, set(new)) == (failed, set(errors))
+    assert f"rename of uid=u6,{base} to uid=u7,{base}: entryAlreadyExists (68)" in str(errors[6])
+    names = {
+        values["entryUUID"][0]: values["uid"] for values in entries(server, base, "entryUUID", "uid").values()
+    }
+    assert {ids[n]: [{**new, 6: "u6"}.get(n, f"u{n}")] for n in ids} == names
+
+
+def test_an_exchange_that_was_cut_off_is_finished(server: Slapd, base: str, make: Make) -> None:
+    """The first was put aside, and nothing else was done."""
+    platform = make()
+    ids = [done(platform, "add", account(n)) for n in range(2)]
+    server.modify(f"dn: uid=u0,{base}\nchangetype: modrdn\nnewrdn: uid={ids[0]}\ndeleteoldrdn: 1\n")
+    found = platform.deliver(
+        Delivery(n, "update", 1, one, account(n, uid=f"u{1 - n}"), frozenset({"uid"}))
+        for n, one in enumerate(ids)
+    )
+
+    assert [None, None] == [one.error for one in found]
+    names = {
+        values["entryUUID"][0]: values["uid"] for values in entries(server, base, "entryUUID", "uid").values()
+    }
+    assert {ids[0]: ["u1"], ids[1]: ["u0"]} == names
 
 
 def test_a_name_can_change_in_its_case_alone(server: Slapd, base: str, make: Make) -> None:

@@ -194,10 +194,41 @@ def test_a_rename_that_was_cut_off_leaves_nobody_in_a_group_under_the_old_name(
     remote_id = done(platform, "add", account(1, memberships=("sales",)))
     with pytest.raises(Rejected):
         done(platform, "update", account(1, uid="new", memberships=("sales",), mail=("ü",)), remote_id)
-    assert [] == members(server)["sales"]
+    assert ["uid=new"] == members(server)["sales"]
 
     done(platform, "update", account(1, uid="new", memberships=("sales",)), remote_id)
     assert ["uid=new"] == members(server)["sales"]
+
+
+@pytest.mark.parametrize(
+    ("new", "words"), [("u2", "entryAlreadyExists"), ("x" * 400, "the name is too long for OpenLDAP")]
+)
+def test_a_name_that_is_not_to_be_had_leaves_the_groups_as_they_are(
+    server: Slapd, make: Make, new: str, words: str
+) -> None:
+    """Whoever has the name is put into none of them, not even where one would be left without a member."""
+    server.add(
+        group("alone", f"uid=u1,{PEOPLE}"), record(f"uid=u2,{PEOPLE}", objectClass="account", uid="u2")
+    )
+    platform = make(server)
+    remote_id = done(platform, "add", account(1, memberships=("sales", "alone")))
+    before = members(server)
+    with pytest.raises(Rejected, match=words):
+        done(platform, "update", account(1, uid=new, memberships=("sales", "alone")), remote_id)
+
+    assert before == members(server)
+
+
+def test_whoever_exchanges_names_keeps_the_groups(server: Slapd, make: Make) -> None:
+    platform = make(server)
+    ids = [done(platform, "add", account(n, memberships=(name,))) for n, name in ((1, "sales"), (2, "staff"))]
+    new = [account(1, uid="u2", memberships=("sales",)), account(2, uid="u1", memberships=("staff",))]
+    found = platform.deliver(
+        Delivery(n, "update", n, one, new[n - 1], frozenset({"uid"})) for n, one in enumerate(ids, 1)
+    )
+
+    assert [None, None] == [one.error for one in found]
+    assert (["uid=u2"], ["uid=u1"]) == (members(server)["sales"], members(server)["staff"])
 
 
 def test_who_is_moved_away_when_disabled_keeps_the_memberships(server: Slapd, make: Make) -> None:
