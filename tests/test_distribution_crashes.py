@@ -68,6 +68,30 @@ def settle(company, desk, clock, tries=8, **more):
             return
 
 
+class Numbered(Desk):
+    """Knows accounts by their number, as nodes do; ``lost`` is raised once what was asked for is done."""
+
+    lost = None
+
+    def add(self, account):
+        self.accounts[account.fields["extension"]] = account
+        return account.fields["extension"]
+
+    def find(self, account):
+        number = account.fields["extension"]
+        return number if number in self.accounts else None
+
+    def _one(self, delivery):
+        remote_id = super()._one(delivery)
+        if "extension" in delivery.changed:
+            stored = self.accounts.pop(remote_id)
+            remote_id = stored.fields["extension"]
+            self.accounts[remote_id] = stored
+        if self.lost is not None:
+            raise self.lost
+        return remote_id
+
+
 class TestLeftOverIntents:
     @pytest.mark.parametrize("applied", [True, False])
     def test_an_add_is_looked_up_and_never_done_twice(self, company, desk, applied):
@@ -111,6 +135,39 @@ class TestLeftOverIntents:
         deliver(company, lane(desk), clock=clock)
 
         assert company.wanted(FIELDS) == desk.there()
+
+    @pytest.mark.parametrize("error", [Unavailable("cut"), ValueError("cannot read the answer")])
+    def test_a_new_number_whose_answer_was_lost_goes_with_its_owner(self, company, error):
+        """Who had the telephone of that number could go on using it."""
+        node, clock = Numbered(), Clock()
+        account = company.add(extension="100", display_name="Ann")
+        deliver(company, lane(node), clock=clock)
+        company.change(account, extension="600")
+        node.lost = error
+        deliver(company, lane(node), clock=clock)
+        assert ["600"] == [*node.accounts]
+        node.lost = None
+        company.delete(account)
+        clock.advance(60)
+
+        deliver(company, lane(node), clock=clock)
+
+        assert ({}, {"done": 1}) == (node.accounts, company.states())
+
+    def test_a_delete_whose_answer_was_lost_is_asked_for_again_whatever_is_found(self, company, desk):
+        """Somebody has changed by hand what it would be looked up by."""
+        account, clock = company.add(display_name="Ann"), Clock()
+        deliver(company, lane(desk))
+        company.delete(account)
+        desk.before = partial(_raising, Unavailable("cut"))
+        deliver(company, lane(desk), clock=clock)
+        desk.before = lambda method, subject: None
+        desk.find = lambda account: None
+        clock.advance(60)
+
+        deliver(company, lane(desk), clock=clock)
+
+        assert {} == desk.accounts
 
     @pytest.mark.parametrize("applied", [True, False])
     def test_a_delete_is_looked_up(self, company, desk, applied):

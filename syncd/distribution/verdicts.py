@@ -51,8 +51,13 @@ def verdict_of(
     if isinstance(error, Blocked):
         # A leaver may have been cut off, and no more.
         return Verdict("blocked", change._replace(delivered=None) if step.action == "disable" else change)
-    # Part of it may have been done: how the account looks there is not known any more.
-    change = change._replace(delivered=None if isinstance(error, Rejected) else step.sent)
+    if step.action == "delete" or isinstance(error, Rejected):
+        # Part of it may have been done: how the account looks there is not known any more.
+        change = change._replace(delivered=None)
+    else:
+        # No answer at all. The intent stays open, so that the account is looked up first, by its old keys and its
+        # new ones: the platform may have given it another remote id.
+        change = change._replace(result=None, intent=None, delivered=step.sent or change.delivered)
     if isinstance(error, Unavailable):
         return Verdict("unavailable", change)
     if isinstance(error, Broken):
