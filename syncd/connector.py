@@ -217,9 +217,10 @@ class Platform(Connector):
         if delivery.action == "delete":
             self.delete(remote_id)
         elif delivery.action == "disable":
+            # Before all else, so that no value that is refused keeps somebody enabled.
+            self.disable(remote_id, account)
             if delivery.changed:
                 self.update(remote_id, account, delivery.changed)
-            self.disable(remote_id, account)
         elif delivery.action == "enable":
             self.enable(remote_id, account)
             if delivery.changed:

@@ -146,6 +146,27 @@ class TestStates:
 
         assert [("enable", "1")] == desk.calls[3:]
 
+    def test_a_leaver_is_disabled_even_where_the_rest_is_refused(self, company, desk):
+        """Nobody knows how the account looks there since an update of it was refused, and so both come together."""
+        account = company.add(display_name="Ann")
+        deliver(company, lane(desk))
+        desk.before = raising(Rejected("no such name"), method="update", times=2)
+        company.change(account, display_name="")
+        deliver(company, lane(desk))
+        company.disable(account)
+        desk.calls.clear()
+
+        deliver(company, lane(desk))
+
+        assert [("disable", "1"), ("update", "1")] == desk.calls
+        assert {str(account): (False, {"display_name": "Ann"})} == desk.there()
+        row = company.remote(account)
+        assert ("failed", None, "rejected: no such name") == (
+            row["state"],
+            row["delivered"],
+            row["message"],
+        )
+
     def test_a_deleted_account_is_deleted_and_its_row_is_empty(self, company, desk):
         account = company.add(display_name="Ann", email="ann@acme.example")
         deliver(company, lane(desk))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from syncd import ConnectorError, Delivery, Gone
+from syncd import ConnectorError, Delivery, Gone, Rejected
 
 
 class Stored(NamedTuple):
@@ -20,7 +20,11 @@ class Batch:
     """The deliveries of one rewrite, by account, and what becomes of them."""
 
     def __init__(
-        self, deliveries: Sequence[Delivery], made: Callable[..., Stored], adopted: Mapping[str, str]
+        self,
+        deliveries: Sequence[Delivery],
+        made: Callable[..., Stored],
+        disabled: Callable[[Stored], Stored],
+        adopted: Mapping[str, str],
     ) -> None:
         """Sort the deliveries; ``adopted``: the row that an account takes over, where it is another's by its name."""
         self.steps: dict[str, list[tuple[int, Delivery]]] = {}
@@ -28,6 +32,7 @@ class Batch:
         self.gained: set[str] = set()
         self.lost: set[str] = set()
         self._made = made
+        self._disabled = disabled
         self._adopted = adopted
         for place, delivery in enumerate(deliveries):
             self.steps.setdefault(self.key_of(delivery), []).append((place, delivery))
@@ -45,6 +50,8 @@ class Batch:
                 row = self._step(key, row, delivery)
             except ConnectorError as error:
                 self.errors[place] = error
+                if row is not None and delivery.action == "disable" and isinstance(error, Rejected):
+                    row = self._disabled(row)  # a value that is refused keeps nobody enabled
         (self.lost if row is None else self.gained).add(key)
         return row
 

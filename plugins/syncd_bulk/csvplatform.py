@@ -150,6 +150,9 @@ class CsvPlatform(FilePlatform):
         cells.append(self._switch.on if enabled else self._switch.off)
         return Stored(key, enabled, cells)
 
+    def _disabled(self, row: Stored) -> Stored:
+        return row._replace(enabled=False, body=[*row.body[:-1], self._switch.off])
+
     def _digest(self, row: Stored) -> str:
         text = "\0".join([str(row.enabled), *row.body[1:-1]])
         return blake2b(text.encode(), digest_size=16).hexdigest()

@@ -104,6 +104,14 @@ class LdifPlatform(FilePlatform):
             attributes[switch.name] = (switch.on if enabled else switch.off,)
         return Stored(key, enabled, ldifwriter.entry(self._name(key, values), attributes))
 
+    def _disabled(self, row: Stored) -> Stored:
+        switch, seen = self.options.enabled, self._seen_as(row)
+        if not switch or seen is None:
+            return row._replace(enabled=False)
+        name, attributes = seen
+        body = ldifwriter.entry(name, {**attributes, switch.name: [switch.off]})
+        return row._replace(enabled=False, body=body)
+
     def _name(self, key: str, values: dict[str, tuple[str, ...]]) -> str:
         parts = []
         for literal, field in self._template:

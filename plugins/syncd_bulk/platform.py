@@ -124,6 +124,10 @@ class FilePlatform(Platform):
         """Return the row of an account. Raises Rejected if it cannot be written."""
         raise NotImplementedError
 
+    def _disabled(self, row: Stored) -> Stored:
+        """Return the row with nothing changed but that the account is disabled."""
+        raise NotImplementedError
+
     def _write(self, pairs: Iterable[tuple[Stored | None, Stored | None]]) -> None:
         """Write the second of each pair (the row before, the row after), at once or not at all."""
         raise NotImplementedError
@@ -205,7 +209,7 @@ class FilePlatform(Platform):
             raise Denied(lost)
         known = self._known()
         with translated(self._path):
-            batch = Batch(deliveries, self._made, self._adopted_by(deliveries))
+            batch = Batch(deliveries, self._made, self._disabled, self._adopted_by(deliveries))
             self._write(self._merged(batch))
             known -= batch.lost
             known |= batch.gained

@@ -76,6 +76,9 @@ class MivoicePlatform(FilePlatform):
                 values[name] = text
         return Stored(key, enabled, Row(key, enabled, values))
 
+    def _disabled(self, row: Stored) -> Stored:
+        return row._replace(enabled=False, body=row.body._replace(enabled=False))
+
     def _digest(self, row: Stored) -> str:
         return blake2b(repr((row.enabled, sorted(row.body.now.items()))).encode(), digest_size=16).hexdigest()
 

@@ -191,6 +191,19 @@ def test_disable_and_enable_are_seen_and_undo_each_other(make):
     assert before == listed(make())
 
 
+def test_a_leaver_is_disabled_even_where_the_rest_is_refused(make):
+    """The engine did not know how the account looks there, and so sends both together."""
+    platform = make()
+    platform.add(account()), platform.add(account("2"))
+    refused = account(enabled=False, cn="a\0b")
+
+    outcomes = deliver(platform, ("disable", 2, "1", refused, frozenset(platform.fields)))
+
+    assert [(0, "1", "Rejected")] == outcomes
+    disabled, other = account(enabled=False), account("2")
+    assert {"1": platform.fingerprint(disabled), "2": platform.fingerprint(other)} == listed(make())
+
+
 def test_a_deleted_account_is_gone_and_deleting_it_again_is_a_success(make):
     platform = make()
     platform.add(account())

@@ -287,6 +287,17 @@ def test_somebody_removed_and_added_again_before_the_collection_is_a_change_alon
     assert ["modify"] == re.findall("changetype: (.*)", collect(tmp_path)[0])
 
 
+def test_a_leaver_has_no_user_there_even_where_the_rest_is_refused(tmp_path):
+    do(platform(tmp_path), add(account(1)), add(account(2)))
+    refused = account(1, enabled=False, Last_Name="=Lovelace")
+    step = ("disable", "1", refused, frozenset(refused.fields))
+
+    assert ["Rejected"] == do(platform(tmp_path), step)
+    expected = {"1": account(1, enabled=False), "2": account(2)}
+    made = platform(tmp_path)
+    assert {key: made.fingerprint(one) for key, one in expected.items()} == dict(made.list())
+
+
 def test_who_is_disabled_has_no_user_there_and_is_found_all_the_same(tmp_path):
     do(platform(tmp_path), add(account(1)), add(account(2, enabled=False)))
     assert ["ada1"] == logins(collect(tmp_path)[0])
