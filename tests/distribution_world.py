@@ -298,7 +298,12 @@ def lane(platform: Platform, name: str = "desk", **more: Any) -> Lane:
         platform=platform,
         service=service,
         fields_of=lambda values: {name: value for name, value in values.items() if name in fields},
-        **{"plugin": "acme_desk", "breaker": Breaker(failures=1000, least=1000), **more},
+        **{
+            "plugin": "acme_desk",
+            "breaker": Breaker(failures=1000, least=1000),
+            "keys": {name: frozenset({name}) for name, field in platform.fields.items() if field.key},
+            **more,
+        },
     )
 
 

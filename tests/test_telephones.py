@@ -1,5 +1,6 @@
 """From the directory to the telephone: who stands in slapd can register with the node, and who left cannot."""
 
+import re
 import sqlite3
 from contextlib import closing
 
@@ -218,3 +219,33 @@ class TestMoves:
         company.sync(hours=1), company.sync(hours=1)
         assert nodes["south"].registers(*company.telephone("ada"))
         assert not nodes["north"].registers(*company.telephone("ada"))
+
+    @pytest.mark.parametrize("for_ever", [False, True])
+    def test_a_number_of_a_node_that_is_down_is_nobodys_on_another_one(
+        self, company, nodes, tmp_path, for_ever
+    ):
+        """It goes on by itself once the node is back, or is not configured any more."""
+        ada, grace = company.telephone("ada"), company.telephone("grace")
+        nodes["north"].file.rename(tmp_path / "away")
+        company.change("ada", "telephoneNumber", "222")
+        company.change("grace", "telephoneNumber", ada[0])
+        company.sync(code=69)
+        assert nodes["south"].registers(*grace)
+        assert not nodes["south"].registers(ada[0], grace[1])
+        (late,) = company.json("deliveries", "list", "--platform", "south")["deliveries"]
+        number = company.json("accounts", "show", "ada")["account"]
+        why = f"waits: account {number} has yet to give up extension {ada[0]!r} on platform north"
+        assert ("waiting", why) == (late["state"], late["message"])
+
+        if for_ever:
+            tables = re.split(r"^(?=\[)", company.config.read_text("utf-8"), flags=re.MULTILINE)
+            left = "".join(one for one in tables if not one.startswith("[platform.north]"))
+            company.config.write_text(left, "utf-8")
+        else:
+            (tmp_path / "away").rename(nodes["north"].file)
+        company.sync(hours=1)
+        assert nodes["south"].registers(ada[0], grace[1])
+        assert not nodes["south"].registers(*grace)
+        if not for_ever:
+            assert nodes["north"].registers("222", ada[1])
+            assert not nodes["north"].registers(*ada)

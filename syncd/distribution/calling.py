@@ -5,13 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from ..store.database import Database
+from .call import Call
+from .claims import Place, giving_way
 from .lanes import Lane, LaneReport
-from .turns import Call, Turn
+from .turns import Turn
 from .worker import Message
 
 _TICK = 0.2
@@ -25,6 +27,7 @@ def distribute(
     database: Database,
     lanes: Iterable[Lane],
     *,
+    apart: Iterable[Lane] = (),
     clock: Callable[[], datetime],
     log: Any,
     stopping: Callable[[], bool],
@@ -34,7 +37,8 @@ def distribute(
 ) -> dict[str, LaneReport]:
     """Bring every platform to what is wanted, as far as it goes now; return a report by its name.
 
-    Every due row is tried once, unless its platform has to be left alone. ``beat`` is called several
+    Every due row is tried once, unless its platform has to be left alone. ``apart`` are platforms that are
+    configured and get nothing now; what others get may have to wait for them. ``beat`` is called several
     times a second with the number of accounts confirmed so far. Nothing new begins after ``deadline``, or
     once ``stopping`` says so; a platform that does not come back ``DRAIN`` seconds later is given up, and
     its rows are looked up next time. ``wait`` sits out pauses and waits that end before the deadline (by
@@ -56,9 +60,14 @@ def distribute(
         if beat is not None:
             beat(sum(turn.report.confirmed for turn in turns.values()))
 
+    def settled(place: Place) -> None:
+        for turn in turns.values():
+            turn.heard(place)
+
     call = Call(
         database=database,
-        lanes=lanes,
+        configured=(*lanes, *apart),
+        settled=settled,
         clock=clock,
         log=log,
         beat=tell,
@@ -82,11 +91,7 @@ def _run(call: Call, turns: dict[str, Turn]) -> None:
         for turn in active:
             turn.go_on(now)
         if all(turn.lingering or turn.finished for turn in active):
-            names = {turn.lane.name for turn in active}
-            giving = [turn.give_way(names) for turn in active]
-            if not any(giving):
-                for turn in active:
-                    turn.look_again()
+            _go_on([turn for turn in active if not turn.finished])
             continue
         for name, messages in _heard(call.results).items():
             turns[name].take(messages, call.clock())
@@ -97,6 +102,20 @@ def _run(call: Call, turns: dict[str, Turn]) -> None:
             for turn in active:
                 if turn.busy:
                     turn.finish(why)
+
+
+def _go_on(turns: Sequence[Turn]) -> None:
+    """Let those go first without whom nobody could, where all that is left waits for other platforms; else give up."""
+    waits = {place: others for turn in turns for place, others in turn.choice.waiting().items()}
+    awaiting = {place: action for turn in turns for place, action in turn.choice.awaiting.items()}
+    first = giving_way(waits, awaiting)
+    if first and any([turn.reach() for turn in turns]):  # noqa: C419 - each of them
+        return
+    for turn in turns:
+        if first:
+            turn.give_way(first)
+        else:
+            turn.give_up()
 
 
 def _heard(results: queue.Queue[tuple[str, Message]]) -> dict[str, list[Message]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -12,9 +12,10 @@ from ..logs import forms_of
 from ..model import Account
 from ..store import remotes
 from ..store.database import Database
+from ..store.handovers import Contended, contended, unsettled
 from ..store.remotes import SUSPECT, Change, Due
 from ..store.staging import stamp
-from .claims import circling, doubtful, require_free
+from .claims import Place, doubtful, elsewhere, require_free
 from .lanes import Lane
 from .scanning import Scan
 from .steps import Step, belongs, cut_off, opened, parting_of, secrets_of, sought, step_of, unopened
@@ -64,35 +65,49 @@ class Batch:
 
 
 class Choice:
-    """Everything due on one platform, given out batch by batch; what needs no call is written down at once."""
+    """Everything due on one platform, given out batch by batch; what needs no call is written down at once.
+
+    ``settled`` is called with every account of which the platform has confirmed something, or needs nothing.
+    """
 
     def __init__(
-        self, database: Database, lane: Lane, lanes: Sequence[Lane], beat: Callable[[], None]
+        self,
+        database: Database,
+        lane: Lane,
+        others: Mapping[str, Lane],
+        beat: Callable[[], None],
+        settled: Callable[[Place], None],
     ) -> None:
         self.unchanged = 0
         self.unmapped = 0
         self.blocked = 0
         """How many want a key that is another enterprise's there."""
-        self.left = 0
-        """How many stay where they are because another platform has not got them yet."""
-        self.moving: dict[int, set[str]] = {}
-        """Those for whom another platform may still get ready in this call."""
+        self.awaiting: dict[Place, str] = {}
+        """What can only be done once another platform has confirmed something: the actions."""
         self._database = database
         self._lane = lane
-        self._others = [one for one in lanes if one.name != lane.name]
+        self._others = others
         self._beat = beat
-        self._last_look = False
+        self._settled = settled
         self._looked: set[int] = set()
         self._first: set[int] = set()
         self._changes: list[Change] = []
         self._parting: dict[int, set[str]] = {}
         self._scan = Scan(database, lane.name)
-        self._waits = Waits(remotes.contended(database, lane.name))
+        every = contended(database)
+        self._waits = Waits(
+            (one.account, one.holder, one.attribute) for one in every if one.platform == lane.name
+        )
+        self._rivals: dict[int, list[Contended]] = {}
+        for one in every:
+            if one.platform in others:
+                self._rivals.setdefault(one.account, []).append(one)
+        self._awaited_by: dict[Place, set[Place]] = {}
 
     @property
     def held(self) -> int:
         """How many wait for another account's key, or for another platform."""
-        return self._waits.held + self.left + len(self.moving)
+        return self._waits.held + len(self.awaiting)
 
     def again(self, accounts: Iterable[int]) -> None:
         """Let these accounts come next."""
@@ -107,31 +122,41 @@ class Choice:
             self.again(self._waits.release(account))
         else:
             self.again([account])
+        self._settled((account, self._lane.name))
+
+    def heard(self, place: Place) -> bool:
+        """Learn what another platform has settled; return whether somebody waited for it."""
+        return self._go(self._awaited_by.pop(place, set()))
 
     def nothing_there(self, account: int) -> None:
         """Learn that the platform has nothing under the number that was allocated to an account."""
         self._looked.add(account)
         self.again([account])
 
-    def give_way(self, platforms: Iterable[str]) -> bool:
-        """Go on with those who have arrived elsewhere meanwhile; return False if there is nobody.
+    def waiting(self) -> dict[Place, set[Place]]:
+        """Return who waits, here and for other platforms, each with all that they wait for."""
+        name = self._lane.name
+        taking = [one for (one, _), action in self.awaiting.items() if action != "delete"]
+        waits: dict[Place, set[Place]] = {place: set() for place in self.awaiting}
+        for one in [*self._waits.waiting, *taking]:
+            waits[one, name] = {(other, name) for other in self._waits.holders(one)}
+        for place, those in self._awaited_by.items():
+            for waiter in those & self.awaiting.keys():
+                waits[waiter].add(place)
+        return waits
 
-        Of each circle of those who move to each other's places, one goes without having arrived.
-        """
-        database, moving = self._database, self.moving
-        ready = {one for one, places in moving.items() if places.isdisjoint(remotes.unsettled(database, one))}
-        if not ready:
-            ready = circling(database, platforms, moving)
-            self._first |= ready
-        self.moving = {one: places for one, places in moving.items() if one not in ready}
-        self.again(sorted(ready))
-        return bool(ready)
+    def give_way(self, places: set[Place]) -> bool:
+        """Let those of these go who are here, without waiting for other platforms; return False if there are none."""
+        self._first |= {account for account, _ in self.awaiting.keys() & places}
+        return self._go(places)
 
-    def look_again(self) -> None:
-        """Look a last time at those who should first arrive on another platform."""
-        self._last_look = True
-        self.again(self.moving)
-        self.moving = {}
+    def _go(self, places: set[Place]) -> bool:
+        """Let those of them go on who are here and wait for other platforms; return whether there are any."""
+        found = sorted(self.awaiting.keys() & places)
+        for place in found:
+            del self.awaiting[place]
+        self.again(account for account, _ in found)
+        return bool(found)
 
     def batch(self, now: datetime) -> Batch:
         """Return what to do next; an empty batch if there is nothing."""
@@ -182,8 +207,11 @@ class Choice:
             self._changes.append(Change(row.account, row.wanted, "done", row.remote_id, row.delivered))
             self.unchanged += 1
             self.again(self._waits.settle(row.account))
+            self._settled((row.account, self._lane.name))
+        elif row.account not in self._first and (awaited := self._awaited(step)):
+            self._await(step, awaited)
         elif step.action == "delete":
-            self._delete(step, batch)
+            batch.steps.append(step)
         elif self._waits.must_wait(row.account) and (step.action != "disable" or step.final):
             self._waits.hold(row.account, row.wanted)
         elif row.account not in self._looked and (account := doubtful(self._database, self._lane, step)):
@@ -191,6 +219,31 @@ class Choice:
             batch.doubtful.add(row.account)
         else:
             batch.steps.append(step)
+
+    def _awaited(self, step: Step) -> dict[Place, str]:
+        """Return what has to be confirmed on other platforms first, each told in words.
+
+        A move adds before it removes: whoever is awaited elsewhere stays until having arrived there.
+        """
+        account = step.row.account
+        if step.action != "delete":
+            rivals = self._rivals.get(account)
+            return elsewhere(self._database, self._others, self._lane, step, rivals) if rivals else {}
+        return {
+            (account, name): f"it has yet to arrive on platform {name}"
+            for name in unsettled(self._database, account) & self._others.keys()
+            if belongs(self._others[name], step.row)
+        }
+
+    def _await(self, step: Step, awaited: Mapping[Place, str]) -> None:
+        row = step.row
+        here = (row.account, self._lane.name)
+        self.awaiting[here] = step.action
+        for place in awaited:
+            self._awaited_by.setdefault(place, set()).add(here)
+        message = f"waits: {awaited[min(awaited)]}"
+        change = Change(row.account, row.wanted, "waiting", row.remote_id, row.delivered, row.attempts)
+        self._changes.append(change._replace(message=message))
 
     def _sought(self, row: Due) -> list[Account]:
         """Return the account with the keys that it had there, and with those that it may have got since."""
@@ -211,17 +264,6 @@ class Choice:
             if step.action != "disable":
                 raise
             return unopened(self._lane, step)
-
-    def _delete(self, step: Step, batch: Batch) -> None:
-        """A move adds before it removes: whoever is awaited elsewhere stays until having arrived there."""
-        account = step.row.account
-        awaiting = {lane.name for lane in self._others if belongs(lane, step.row)}
-        if account in self._first or awaiting.isdisjoint(remotes.unsettled(self._database, account)):
-            batch.steps.append(step)
-        elif self._last_look:
-            self.left += 1
-        else:
-            self.moving[account] = awaiting
 
     def _break_circles(self, batch: Batch, size: int, now: datetime) -> bool:
         """Let one account of each circle of waiting ones give way; return False if there is no circle.

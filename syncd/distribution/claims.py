@@ -1,31 +1,36 @@
 """Keys that the table of keys alone cannot say to be free on a platform.
 
-A key is unique within an enterprise, and a platform may serve several of them. And a number that was allocated
-is free as far as syncd knows: on the platform it may be that of something which has no account.
+A key is unique within an enterprise, and a platform may serve several of them. It may be free here, and on another
+platform not yet. And a number that was allocated is free as far as syncd knows: on the platform it may be that of
+something which has no account.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 from ..errors import Blocked
 from ..model import Account, fold
-from ..store import placements, remotes
+from ..store import placements
 from ..store.database import Database
+from ..store.handovers import Contended, undone
 from ..store.standings import texts
 from .lanes import Lane
-from .steps import Step, belongs
-from .waits import reached
+from .steps import Step, belongs, step_of
+from .waits import circles
+
+Place: TypeAlias = tuple[int, str]
+"""An account on a platform."""
 
 
 def require_free(database: Database, lane: Lane, step: Step) -> None:
     """Raise Blocked where the account of another enterprise has a key on the platform that the step would take."""
     if not lane.shared or step.action == "delete":
         return
-    taken = [names for field, names in lane.keys.items() if step.action == "add" or field in step.changed]
     row, values = step.row, texts(step.row.attributes)
-    for name in sorted(frozenset().union(*taken).intersection(values)):
+    for name in sorted(_taken(lane, step, {"add"}).intersection(values)):
         value = values[name]
         for text in (value,) if isinstance(value, str) else value:
             for rival in placements.rivals(database, lane.name, row.enterprise, name, fold(text)):
@@ -36,22 +41,58 @@ def require_free(database: Database, lane: Lane, step: Step) -> None:
                     )
 
 
-def circling(database: Database, platforms: Iterable[str], moving: Collection[int]) -> set[int]:
-    """Return the first account of every circle of those who move, each waiting for the next one's key over there.
+def elsewhere(
+    database: Database, lanes: Mapping[str, Lane], lane: Lane, step: Step, rivals: Iterable[Contended]
+) -> dict[Place, str]:
+    """Return what has to be done on other platforms before the step may take its keys on this one, each told in words.
 
-    Nobody of them could ever arrive, as everybody stays in the old place until then.
+    A key is taken nowhere before every platform on which it is one has confirmed that its former owner gave it up.
+    Who is disabled waits for nobody, until enabled: what cannot be used is in nobody's way.
     """
-    wants: dict[int, set[int]] = {}
-    for name in platforms:
-        for account, holder, _ in remotes.contended(database, name):
-            if name in remotes.unsettled(database, account):
-                wants.setdefault(account, set()).add(holder)
-    ahead = {one: reached(wants, one) for one in wants}
+    taken = _taken(lane, step, {"add", "enable"}) if step.account.enabled else frozenset()
     return {
-        one
-        for one in ahead.keys() & set(moving)
-        if one == min((other for other in ahead[one] if one in ahead.get(other, ())), default=None)
+        (rival.holder, rival.platform): (
+            f"account {rival.holder} has yet to give up {rival.attribute} {rival.value!r} on platform {rival.platform}"
+        )
+        for rival in rivals
+        if rival.attribute in taken
+        and rival.platform in lanes
+        and _may_have(database, lanes[rival.platform], rival.holder, rival.attribute)
     }
+
+
+def _taken(lane: Lane, step: Step, whole: Collection[str]) -> frozenset[str]:
+    """Return the attributes that fill the key fields which a step writes: all of them, where it does one of ``whole``."""
+    fields = lane.keys.keys() if step.action in whole else lane.keys.keys() & step.changed
+    return frozenset().union(*(lane.keys[field] for field in fields))
+
+
+def _may_have(database: Database, lane: Lane, account: int, attribute: str) -> bool:
+    """Say whether a platform may still have an account under a former value of an attribute that is a key there."""
+    filled = {field for field, names in lane.keys.items() if attribute in names}
+    row = undone(database, lane.name, account) if filled else None
+    if row is None or (row.last is not None and row.last_intent is None):
+        return row is not None
+    if row.remote_id is None:
+        return False
+    try:
+        step = step_of(lane, row)
+    except Exception:  # noqa: BLE001 - one account that cannot be mapped keeps what it has
+        return True
+    return step is not None and (step.action == "delete" or not filled.isdisjoint(step.changed))
+
+
+def giving_way(waits: Mapping[Place, Collection[Place]], awaiting: Mapping[Place, str]) -> set[Place]:
+    """Return who goes first wherever accounts wait for each other across platforms, so that nobody could ever go.
+
+    They are all who take the key of somebody on another platform: for a moment both have it. Where there is none,
+    one of those who move leaves without having arrived.
+    """
+    first: set[Place] = set()
+    for circle in circles(waits, lambda place: place):
+        able = [one for one in sorted(circle) if one in awaiting]
+        first.update([one for one in able if awaiting[one] != "delete"] or able[:1])
+    return first
 
 
 def doubtful(database: Database, lane: Lane, step: Step) -> Account | None:

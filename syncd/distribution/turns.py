@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-import queue
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from ..errors import Denied, Unavailable
 from ..model import Outcome
-from ..store import remotes
-from ..store.database import Database
+from ..store import handovers, remotes
 from ..store.remotes import Change, Intent
 from ..store.staging import stamp
+from .call import Call
 from .choosing import Batch, Choice
+from .claims import Place
 from .health import Line
 from .lanes import Lane, LaneReport
 from .steps import Step
 from .verdicts import blame, looked_up, not_taken_over, of_all, setback, trouble, untouched, verdict_of
 from .worker import Broken, Ended, Found, Job, Message, Opened, Worker
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """What the platforms of one call share.
-
-    ``halted`` says why nothing new may begin, or "" if it may; workers ask it as well. ``until`` is how
-    long waits are sat out, None for not at all.
-    """
-
-    database: Database
-    lanes: Sequence[Lane]
-    clock: Callable[[], datetime]
-    log: Any
-    beat: Callable[[], None]
-    halted: Callable[[], str]
-    until: datetime | None
-    results: queue.Queue[tuple[str, Message]] = field(default_factory=queue.Queue)
 
 
 class Turn:
@@ -48,14 +29,15 @@ class Turn:
         self.report = LaneReport(lane.name)
         self.finished = False
         self.lingering = False
-        """Nothing is left but moves to platforms that are not ready."""
+        """Nothing is left but what waits for other platforms."""
         self._call = call
         self._database = call.database
         self._worker: Worker | None = None
         self._batch: Batch | None = None
         self._wakes: datetime | None = None
         self._lines: list[Line] = []
-        self._choice = self._choose()
+        self._patient = True
+        self.choice = self._choose()
         health = lane.health
         if not health.known:
             health.known = True
@@ -65,7 +47,9 @@ class Turn:
             self.finish("busy")
 
     def _choose(self) -> Choice:
-        return Choice(self._database, self.lane, self._call.lanes, self._call.beat)
+        call, name = self._call, self.lane.name
+        others = {one.name: one for one in call.configured if one.name != name}
+        return Choice(self._database, self.lane, others, call.beat, call.settled)
 
     @property
     def busy(self) -> bool:
@@ -89,15 +73,20 @@ class Turn:
     def _next(self, now: datetime) -> None:
         if self._wakes is not None:
             self._tally()
-            self._wakes, self._choice = None, self._choose()
-        batch = self._choice.batch(now)
+            self._wakes, self._patient, self.choice = None, True, self._choose()
+        batch = self.choice.batch(now)
         if not batch.size:
             self._rest(now)
             return
-        self._batch = batch
-        if self._worker is not None:
+        if self._worker is None:
+            self._begin(batch)
+        else:
+            self._batch = batch
             self._submit(batch, now)
-            return
+
+    def _begin(self, batch: Batch) -> None:
+        """Let a worker open the platform, and then do a batch."""
+        self._batch = batch
         self.lane.begin(self._database)
         self._worker = Worker(
             self.lane.name, self.lane.platform, self._call.results, lambda: bool(self._call.halted())
@@ -107,7 +96,7 @@ class Turn:
     def _rest(self, now: datetime) -> None:
         """Nothing can be done now: linger for other platforms, sleep, or finish."""
         until = self.lane.health.until(now)
-        if until is None and self._choice.moving:
+        if until is None and self.choice.awaiting and self._patient:
             self.lingering = True
             return
         wakes = until or remotes.next_try(self._database, self.lane.name, now)
@@ -125,23 +114,33 @@ class Turn:
             self._worker = None
         return self._worker is not None
 
-    def give_way(self, platforms: Collection[str]) -> bool:
-        """Let those go first without whom nobody could move; return False if there are none."""
-        if self.finished or not self._choice.give_way(platforms):
+    def heard(self, place: Place) -> None:
+        """Learn what another platform has settled, which somebody may have waited for."""
+        if not self.finished and self.choice.heard(place):
+            self.lingering = False
+
+    def reach(self) -> bool:
+        """See whether the platform can be used if nothing was asked of it yet; return whether that is begun."""
+        if self._worker is not None:
             return False
         self.lingering = False
+        self._begin(Batch())
         return True
 
-    def look_again(self) -> None:
-        """Look a last time at those who should first arrive on another platform."""
-        self.lingering = False
-        self._choice.look_again()
+    def give_way(self, places: set[Place]) -> None:
+        """Let those go first without whom nobody could go."""
+        if self.choice.give_way(places):
+            self.lingering = False
+
+    def give_up(self) -> None:
+        """Wait no longer for other platforms in this call."""
+        self._patient, self.lingering = False, False
 
     def finish(self, why: str, until: datetime | None = None) -> None:
         """Let it be for this call; a platform that is still being called is given up."""
         self._tally()
         report, health = self.report, self.lane.health
-        report.held = self._choice.held
+        report.held = self.choice.held
         report.stopped, report.until = why, until
         report.message = health.message if why and why == health.why else ""
         self.finished = True
@@ -161,9 +160,9 @@ class Turn:
                 self._worker.join(seconds)
 
     def _tally(self) -> None:
-        self.report.unchanged += self._choice.unchanged
-        self.report.failed += self._choice.unmapped
-        self.report.waiting += self._choice.blocked
+        self.report.unchanged += self.choice.unchanged
+        self.report.failed += self.choice.unmapped
+        self.report.waiting += self.choice.blocked
 
     # Calling the platform, and what comes of it
 
@@ -223,12 +222,12 @@ class Turn:
             return [self._counted(trouble(self.lane, row, message.error, now, "find()"))]
         self._lines += self.lane.health.answers()
         if row.account not in batch.doubtful:
-            self._choice.again([row.account])
+            self.choice.again([row.account])
             return [looked_up(row, message.remote_id)]
         if message.remote_id is None:
-            self._choice.nothing_there(row.account)
+            self.choice.nothing_there(row.account)
             return []
-        holder = remotes.holder(self._database, self.lane.name, message.remote_id)
+        holder = handovers.holder(self._database, self.lane.name, message.remote_id)
         return [self._counted(not_taken_over(self.lane, row, message.remote_id, holder, now))]
 
     def _answered(self, outcome: Outcome, batch: Batch, now: datetime) -> Change:
@@ -246,10 +245,10 @@ class Turn:
             self._lines += health.confirms()
             self._say("delivery_confirmed", step)
             self.report.confirmed += step.final
-            self._choice.confirmed(step)
+            self.choice.confirmed(step)
             return change
         if kind == "gone" and change.state == "pending":
-            self._choice.again([step.row.account])
+            self.choice.again([step.row.account])
             return change
         if kind in {"failed", "unavailable", "broken"}:
             batch.failed += 1
@@ -275,7 +274,7 @@ class Turn:
             batch.failed += failed
             batch.answered += failed
             self.lane.health.failures += failed
-        self._choice.again([*batch.finds, *(step.row.account for step in never.values())])
+        self.choice.again([*batch.finds, *(step.row.account for step in never.values())])
         self._lines += self.lane.health.judge(
             self.lane.breaker, now, answered=batch.answered, failed=batch.failed
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Waits:
@@ -55,48 +58,66 @@ class Waits:
         It is the one with the lowest revision, with the attributes that the others wait for. Nobody is
         named twice.
         """
-        circling = self._circling()
-        next_of = {
-            account: min(self._holders[account], key=lambda one: (self._held[one], one))
-            for account in circling
-        }
+        held = {account: self._holders[account] for account in self._held.keys() - self._broken}
         chosen: dict[int, set[str]] = {}
-        walked: set[int] = set()
-        for start in sorted(circling, key=lambda one: (self._held[one], one)):
-            path: dict[int, int] = {}
-            account = start
-            while account not in walked:
-                walked.add(account)
-                path[account] = len(path)
-                account = next_of[account]
-            if account in path:
-                circle = list(path)[path[account] :]
-                first = min(circle, key=lambda one: (self._held[one], one))
-                chosen[first] = set().union(*(self._holders[taker][first] for taker in self._takers[first]))
+        for circle in circles(held, self._place):
+            first = min(circle, key=self._place)
+            chosen[first] = set().union(*(self._holders[taker][first] for taker in self._takers[first]))
         self._broken.update(chosen)
         return chosen
 
+    def _place(self, account: int) -> tuple[int, int]:
+        return self._held[account], account
+
+    @property
+    def waiting(self) -> Collection[int]:
+        """Those who are held."""
+        return self._held.keys()
+
+    def holders(self, account: int) -> Collection[int]:
+        """Return those who still have a key that the account wants, whether it is held or not."""
+        return self._holders.get(account, {}).keys()
+
     def together(self, account: int) -> set[int]:
         """Return the account, those whose keys it wants, those whose keys they want, and so on."""
-        return {account, *reached(self._holders, account)}
-
-    def _circling(self) -> set[int]:
-        """Return the held accounts that wait only for each other, without those that wait for anybody else."""
-        left = set(self._held) - self._broken
-        outside = [account for account in left if self._holders[account].keys() - left]
-        while outside:
-            account = outside.pop()
-            if account in left:
-                left.discard(account)
-                outside.extend(taker for taker in self._takers.get(account, ()) if taker in left)
-        return left
+        found, left = set[int](), {account}
+        while left:
+            found |= left
+            left = set().union(*(self._holders.get(one, ()) for one in left)) - found
+        return found
 
 
-def reached(wants: Mapping[int, Iterable[int]], start: int) -> set[int]:
-    """Return whom ``start`` waits for, whom those wait for, and so on; itself only if it stands in a circle."""
-    found: set[int] = set()
-    left = set(wants.get(start, ()))
-    while left:
-        found |= left
-        left = set().union(*(wants.get(one, ()) for one in left)) - found
+def circles(waits: Mapping[T, Collection[T]], place: Callable[[T], Any]) -> list[list[T]]:
+    """Return circles of those who wait only for each other, and for nobody who is not among ``waits`` himself.
+
+    Nobody stands in two of them; where somebody waits for several, it is the one of the lowest ``place`` that counts.
+    """
+    left = _only_for_each_other(waits)
+    next_of = {one: min(waits[one], key=place) for one in left}
+    found: list[list[T]] = []
+    walked: set[T] = set()
+    for start in sorted(left, key=place):
+        path: dict[T, int] = {}
+        one = start
+        while one not in walked:
+            walked.add(one)
+            path[one] = len(path)
+            one = next_of[one]
+        if one in path:
+            found.append(list(path)[path[one] :])
     return found
+
+
+def _only_for_each_other(waits: Mapping[T, Collection[T]]) -> set[T]:
+    takers: dict[T, list[T]] = {}
+    for one, others in waits.items():
+        for other in others:
+            takers.setdefault(other, []).append(one)
+    left = {one for one, others in waits.items() if others}
+    outside = [one for one in [*waits, *takers] if one not in left]
+    while outside:
+        for taker in takers.pop(outside.pop(), ()):
+            if taker in left:
+                left.discard(taker)
+                outside.append(taker)
+    return left

@@ -110,7 +110,8 @@ def deliver(
     if here.courier is not None and lanes is None:
         return here.courier(beat, forgiven)
     closed = set(unsettled(here))
-    ready = [lane for lane in (lanes_of(here) if lanes is None else lanes) if lane.name not in closed]
+    every = lanes_of(here) if lanes is None else [*lanes]
+    ready = [lane for lane in every if lane.name not in closed]
     if not ready:
         return {}
     from ..distribution import distribute
@@ -119,6 +120,7 @@ def deliver(
         return distribute(
             here.database,
             ready,
+            apart=[lane for lane in every if lane.name in closed],
             clock=here.clock,
             log=log,
             stopping=lambda: here.stopping.is_set() or here.turns.wanted(ACCOUNTS),

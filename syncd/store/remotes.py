@@ -92,13 +92,17 @@ class Intent(NamedTuple):
     sent: str | None = None
 
 
-_DUE = f"""
+ROW = f"""
   SELECT r.account, r.wanted, r.remote_id, r.delivered, r.attempts,
     a.enterprise, a.kind, a.attributes, a.disabled_by, a.deleted_at, l.id, l.intent, l.action, l.result, {OF_ACCOUNT}
   FROM remotes r JOIN accounts a ON a.id = r.account
     LEFT JOIN deliveries l ON l.id = (SELECT d.id FROM deliveries d
       WHERE d.account = r.account AND d.platform = r.platform ORDER BY d.id DESC LIMIT 1)
-  WHERE r.platform = :platform AND r.state <> 'done' AND r.state <> 'failed'
+  WHERE r.platform = :platform AND r.state <> 'done'
+"""
+"""Selects a Due of every row of a platform that is not done."""
+
+_DUE = f"""{ROW} AND r.state <> 'failed'
     AND (r.next_try IS NULL OR r.next_try <= :now
       OR r.next_try > :far AND IFNULL(r.message, '') NOT LIKE '{_TOLD}%')
     AND {NOT_WITHHELD}
@@ -208,41 +212,6 @@ def confirmed(database: Database, platform: str) -> int:
         (platform,),
     ).fetchone()
     return int(row[0])
-
-
-def contended(database: Database, platform: str) -> list[tuple[int, int, str]]:
-    """Return (account, other account, attribute) wherever a key waits for the platform's confirmation.
-
-    The first account has a key that the other one had, and the platform has not yet confirmed that the
-    other one gave it up.
-    """
-    rows = database.conn.execute(
-        """
-        SELECT k.account, f.releasing, f.attribute FROM keys f
-          CROSS JOIN remotes r ON r.platform = ? AND r.account = f.releasing AND r.state <> 'done'
-          JOIN keys k ON k.attribute = f.attribute AND k.folded = f.folded AND k.enterprise = f.enterprise
-            AND k.releasing = 0 AND k.account <> f.releasing
-        WHERE f.releasing <> 0 ORDER BY 1, 2, 3
-        """,
-        (platform,),
-    )
-    return rows.fetchall()
-
-
-def holder(database: Database, platform: str, remote_id: str) -> int | None:
-    """Return the account that a platform has under this remote id, if it is known."""
-    row = database.conn.execute(
-        "SELECT account FROM remotes WHERE platform = ? AND remote_id = ? LIMIT 1", (platform, remote_id)
-    ).fetchone()
-    return None if row is None else int(row[0])
-
-
-def unsettled(database: Database, account: int) -> set[str]:
-    """Return the platforms where an account has nothing yet, and something is to be done."""
-    rows = database.conn.execute(
-        "SELECT platform FROM remotes WHERE account = ? AND state <> 'done' AND remote_id IS NULL", (account,)
-    )
-    return {platform for (platform,) in rows}
 
 
 def intend(database: Database, platform: str, at: str, intents: Sequence[Intent]) -> list[int]:

@@ -1,0 +1,56 @@
+"""Keys that go from one account to another, accounts that go from one platform to another: how far platforms are with it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .database import Database
+from .remotes import ROW, Due
+
+
+class Contended(NamedTuple):
+    """An account has a key that ``holder`` had, and ``platform`` has yet to confirm that the holder gave it up."""
+
+    account: int
+    holder: int
+    attribute: str
+    value: str
+    platform: str
+
+
+def contended(database: Database) -> list[Contended]:
+    """Return every key that somebody has and a platform has not yet confirmed as given up by somebody else."""
+    rows = database.conn.execute(
+        """
+        SELECT k.account, f.releasing, f.attribute, f.folded, r.platform FROM keys f
+          CROSS JOIN keys k ON k.attribute = f.attribute AND k.folded = f.folded AND k.enterprise = f.enterprise
+            AND k.releasing = 0 AND k.account <> f.releasing
+          CROSS JOIN remotes r ON r.account = f.releasing AND r.state <> 'done'
+        WHERE f.releasing <> 0 ORDER BY 1, 2, 3, 4, 5
+        """
+    )
+    return [Contended(*row) for row in rows]
+
+
+def undone(database: Database, platform: str, account: int) -> Due | None:
+    """Return what a platform has yet to do about an account, whether or not it is due; None if nothing."""
+    row = database.conn.execute(
+        f"{ROW} AND r.account = :account", {"platform": platform, "account": account}
+    ).fetchone()
+    return None if row is None else Due(*row)
+
+
+def holder(database: Database, platform: str, remote_id: str) -> int | None:
+    """Return the account that a platform has under this remote id, if it is known."""
+    row = database.conn.execute(
+        "SELECT account FROM remotes WHERE platform = ? AND remote_id = ? LIMIT 1", (platform, remote_id)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def unsettled(database: Database, account: int) -> set[str]:
+    """Return the platforms where an account has nothing yet, and something is to be done."""
+    rows = database.conn.execute(
+        "SELECT platform FROM remotes WHERE account = ? AND state <> 'done' AND remote_id IS NULL", (account,)
+    )
+    return {platform for (platform,) in rows}
