@@ -33,6 +33,13 @@ class Service(NamedTuple):
         ]
 
 
+class Shared(NamedTuple):
+    """A platform that several enterprises are on, and the attributes that fill its key fields."""
+
+    service: Service
+    keys: frozenset[str]
+
+
 def serves(service: Service, enterprise: str, kind: str, values: Mapping[str, Value]) -> bool:
     """Say whether an account with these values, if it is not deleted, belongs on the platform.
 

@@ -166,24 +166,35 @@ def test_who_moves_to_a_node_takes_over_nothing_there(node, tmp_path):
 # --- two enterprises on one node ---
 
 
+ENTERPRISES = {"acme": {"sources": ["hq"]}, "globex": {"sources": ["lab"]}}
+
+
 def two(node, **more):
     """Return a site with an enterprise for each of two sources, both on one node."""
-    enterprises = {"acme": {"sources": ["hq"]}, "globex": {"sources": ["lab"]}}
-    return opened(top=platform(node, **more), enterprises=enterprises, hq={}, lab={})
+    return opened(top=platform(node, **more), enterprises=ENTERPRISES, hq={}, lab={})
 
 
-def test_of_two_enterprises_only_one_has_a_number_on_a_node(node):
-    site = two(node)
+def sharing(node):
+    """Return a site on whose node an enterprise comes later, with somebody who has a number of the other."""
+    site = two(node, enterprises=["acme"])
     site.hire("ann", ext="200")
     site.hire("zoe", ext="200", source="lab")
     site.hire("zac", ext="201", source="lab")
     for source in ("hq", "lab"):
         site.sync(source)
+    deliver(site.here)
+    site.configure(top=platform(node), enterprises=ENTERPRISES, hq={}, lab={})
+    settle_policy(site.here)
+    return site
+
+
+def test_of_two_enterprises_only_one_has_a_number_on_a_node(node):
+    site = sharing(node)
 
     (report,) = deliver(site.here).values()
 
     ann, zoe = site.person("ann").id, site.person("zoe", "lab").id
-    assert (2, 1, 0) == (report.confirmed, report.waiting, report.failed)
+    assert (1, 1, 0) == (report.confirmed, report.waiting, report.failed)
     assert ("done", None) == states(site)[ann]
     state, message = states(site)[zoe]
     assert "waiting" == state
@@ -194,11 +205,7 @@ def test_of_two_enterprises_only_one_has_a_number_on_a_node(node):
 
 @pytest.mark.parametrize("way", ["another number", "gone"])
 def test_the_other_one_gets_it_once_it_is_free(node, way):
-    site = two(node)
-    site.hire("ann", ext="200")
-    site.hire("zoe", ext="200", source="lab")
-    for source in ("hq", "lab"):
-        site.sync(source)
+    site = sharing(node)
     deliver(site.here)
     if way == "another number":
         site.world().change("ann", ext="202")
@@ -211,7 +218,28 @@ def test_the_other_one_gets_it_once_it_is_free(node, way):
         deliver(site.here)
 
     assert ("done", None) == states(site)[site.person("zoe", "lab").id]
-    assert ({"200", "202"} if way == "another number" else {"200"}) == set(names(node))
+    assert ({"200", "201", "202"} if way == "another number" else {"200", "201"}) == set(names(node))
+
+
+def test_who_is_planned_with_a_number_that_another_enterprise_has_just_given_up_waits_for_the_node(node):
+    site = two(node)
+    site.hire("ann", ext="200")
+    site.sync()
+    deliver(site.here)
+    site.world().change("ann", ext="202")
+    site.hire("zoe", ext="200", source="lab")
+    for source in ("hq", "lab"):
+        site.sync(source)
+    assert [] == site.operations()
+
+    for _ in range(2):
+        deliver(site.here)
+        site.wait(hours=2)
+
+    assert {"200", "202"} == set(names(node))
+    assert ("200",) == site.rows(
+        "SELECT remote_id FROM remotes WHERE account = ?", site.person("zoe", "lab").id
+    )[0]
 
 
 def test_a_number_of_another_enterprise_is_not_renamed_to_either(node):
@@ -226,7 +254,7 @@ def test_a_number_of_another_enterprise_is_not_renamed_to_either(node):
 
     deliver(site.here)
 
-    assert "belongs to account" in states(site)[site.person("zoe", "lab").id][1]
+    assert ["key_taken"] == [fault.code for fault in site.open_one("zoe").faults]
     assert {"200", "201"} == set(names(node))
 
 
@@ -236,8 +264,7 @@ def test_enterprises_on_nodes_of_their_own_have_the_same_numbers(node, tmp_path)
         name: {"type": "asterisk", "url": one.url, "enterprises": [enterprise]}
         for name, one, enterprise in (("north", node, "acme"), ("south", south, "globex"))
     }
-    enterprises = {"acme": {"sources": ["hq"]}, "globex": {"sources": ["lab"]}}
-    site = opened(top={"platform": nodes}, enterprises=enterprises, hq={}, lab={})
+    site = opened(top={"platform": nodes}, enterprises=ENTERPRISES, hq={}, lab={})
     site.hire("ann", ext="200")
     site.hire("zoe", ext="200", source="lab")
     for source in ("hq", "lab"):

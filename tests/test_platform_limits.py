@@ -22,7 +22,7 @@ from syncd.pipeline.policy import plan_policy, settle_policy
 from syncd.pipeline.retiring import retire
 from syncd.pipeline.undoing import plan_undo
 from syncd.services import Service, serves
-from syncd.store.effects import _Terms
+from syncd.store.serving import Conditions
 from syncd.testing.memory import MemoryPlatform
 
 NORTH = PHONEBOOK + 'accept = {{ location = "north" }}\n'
@@ -386,7 +386,7 @@ SERVICES = st.builds(
 
 @given(SERVICES, ATTRIBUTES, st.sampled_from(["user", "contact"]))
 def test_the_database_serves_whom_the_rule_serves(service, attributes, kind):
-    conn, terms = sqlite3.connect(":memory:"), _Terms(service)
+    conn, terms = sqlite3.connect(":memory:"), Conditions(service)
     served = terms.served(":kind", lambda _: ":document", ":enterprise")
     names = {**terms.values, "kind": kind, "document": json.dumps(attributes), "enterprise": "acme"}
 

@@ -13,7 +13,7 @@ from ..store.runs import Run
 from ..store.settling import settle_asked
 from ..store.staging import FLUSH, Staging
 from ..store.summary import PlanView, summarise
-from .installation import Installation, services_of
+from .installation import Installation, services_of, shared_of
 from .line import report_plan
 
 log = get_log("syncd.line")
@@ -53,7 +53,8 @@ def ask(
     )
     with bound(run=number):
         try:
-            staging = Staging(here.database, number, connection, enterprise, here.settings.vocabulary)
+            shared = shared_of(here, enterprise)
+            staging = Staging(here.database, number, connection, enterprise, here.settings.vocabulary, shared)
             _stage(staging, operations, here.now(), origins or (), undoes or ())
             plan_hash = settle_asked(staging)
             summary = _summary(here, staging, kind)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SyncdError
 from ..logs import get_log
 from ..store.runs import Run
-from .installation import Installation, context_of, fields_of, service_of
+from .installation import Installation, context_of, fields_of, keys_of, service_of
 from .line import Beat
 from .sealing import revealer
 from .turns import ACCOUNTS
@@ -74,14 +74,9 @@ def lanes_of(here: Installation, names: Iterable[str] = ()) -> list[Lane]:
 
 def _claims(here: Installation, settings: PlatformSettings, platform: Platform) -> dict[str, Any]:
     """Return what a lane has to know of the platform's keys."""
-    mapped = {rule.attribute: rule.sources for rule in settings.mapping.rules}
     served = here.settings.enterprises if settings.enterprises is None else settings.enterprises
     return {
-        "keys": {
-            name: frozenset(mapped.get(name, (field.attribute,)))
-            for name, field in platform.fields.items()
-            if field.key
-        },
+        "keys": keys_of(settings, platform),
         "allocated": frozenset(
             name for role in here.settings.roles.values() for name in role.template.allocate
         ),

@@ -20,7 +20,7 @@ from ..errors import ConfigError, SyncdError
 from ..guard import Limits
 from ..mapping import mapper
 from ..model import Attribute, Entry, Template, Value, Vocabulary
-from ..services import Service, serves
+from ..services import Service, Shared, serves
 from ..store.database import Database
 from ..store.retirement import make_room, start_anew
 from ..store.runs import Connection, connection_of
@@ -177,6 +177,27 @@ def services_of(here: Installation, enterprise: str) -> tuple[tuple[Service, Lim
         for settings in here.settings.platforms.values()
         if settings.enterprises is None or enterprise in settings.enterprises
     )
+
+
+def keys_of(settings: PlatformSettings, platform: Platform) -> dict[str, frozenset[str]]:
+    """Return the key fields of a platform, each with the attributes that fill it."""
+    mapped = {rule.attribute: frozenset(rule.sources) for rule in settings.mapping.rules}
+    return {
+        name: mapped.get(name, frozenset({field.attribute}))
+        for name, field in platform.fields.items()
+        if field.key
+    }
+
+
+def shared_of(here: Installation, enterprise: str) -> tuple[Shared, ...]:
+    """Return the platforms that an enterprise is on together with others."""
+    found = []
+    for settings in here.settings.platforms.values() if len(here.settings.enterprises) > 1 else ():
+        served = here.settings.enterprises.keys() if settings.enterprises is None else settings.enterprises
+        if enterprise in served and len(served) > 1:
+            keys = keys_of(settings, platform_of(here, settings)).values()
+            found.append(Shared(service_of(here, settings), frozenset().union(*keys)))
+    return tuple(found)
 
 
 def service_of(here: Installation, settings: PlatformSettings) -> Service:

@@ -22,7 +22,7 @@ from ..store.staging import Staging, stamp
 from ..store.standings import precedence_of
 from ..store.summary import PlanView, entries_told, summarise
 from ..validation import validate
-from .installation import Installation, Line
+from .installation import Installation, Line, shared_of
 from .judging import places_of
 from .renumbering import tell_renumbered
 from .sealing import hiding, sealer
@@ -101,7 +101,9 @@ def _read(
     mode = "full" if cursor is None else "incremental"
     log.info("run_started", mode=mode, actor=here.actor, **({"why": why} if why else {}))
     runs.read_as(here.database, number, mode, why)
-    staging = Staging(here.database, number, line.connection.id, line.connection.enterprise, line.vocabulary)
+    enterprise = line.connection.enterprise
+    shared = shared_of(here, enterprise)
+    staging = Staging(here.database, number, line.connection.id, enterprise, line.vocabulary, shared)
     staging.standings.rank(precedence_of(here.database.conn, line.siblings))
     try:
         with here.database.hurried():
@@ -282,6 +284,7 @@ def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:
             clock=here.now,
             beat=_pulse(here, "apply", beat),
             licences=here.settings.licences,
+            shared=shared_of(here, run.enterprise),
             seal=sealer(here) if wants_secrets(here.database.conn, run.id, secrets) else None,
         )
         states = {k: v for k, v in ended.counts.items() if k.endswith("_operations")}

@@ -15,15 +15,17 @@ from typing import Any
 from ..errors import SyncdError
 from ..model import Licences, Vocabulary
 from ..planning import claims_of
+from ..services import Shared
 from .contesting import ONE_MORE
 from .database import Database
 from .layers import outdated_since
 from .licences import short_of
-from .owners import held_by
+from .owners import held_by, held_elsewhere
 from .renumbering import renumbered
 from .retirement import retire_connection
 from .runs import Run, run_of
 from .sealed import Seal, drop_staged, make_missing
+from .sharing import taken_elsewhere
 from .stale import STALE
 from .standings import texts
 from .statements import APPLY, CONTESTED, CREATE, EXCHANGING, NEXT, WANT
@@ -46,11 +48,13 @@ def apply(
     beat: Callable[[int], None] | None = None,
     seal: Seal | None = None,
     licences: Licences = NOT_COUNTED,
+    shared: Sequence[Shared] = (),
 ) -> Run:
     """Apply every planned operation of a run that is ``planned``, approved, or left ``applying``.
 
     ``sources`` are those of the enterprise, in the order of their precedence. What needs one of the
-    ``licences`` that are not free any more is detained. ``seal`` makes the secrets that
+    ``licences`` that are not free any more is detained, and so is what wants a key that an account of another
+    enterprise got meanwhile on a platform ``shared`` with it. ``seal`` makes the secrets that
     new accounts speak of, in the transaction that applies them.
     Raises SyncdError for a run in another state, StoreError when the database cannot be written.
     """
@@ -63,9 +67,9 @@ def apply(
     if not _just_planned(conn, run):
         _detain_outdated(database, run, sources, clock())
         _remember_claims(conn, run, vocabulary)
-    _detain_contested(database, run, clock())
+    _detain_contested(database, run, shared, clock())
     while _detain_short(database, run, licences, clock()):
-        _detain_contested(database, run, clock())  # what is detained lets go of no key
+        _detain_contested(database, run, shared, clock())  # what is detained lets go of no key
     make = None if seal is None else partial(make_missing, names=vocabulary.secrets, seal=seal)
     done = last = 0
     with database.hurried():
@@ -268,7 +272,7 @@ def _claims(rows: Iterable[tuple[Any, ...]], vocabulary: Vocabulary) -> Iterator
         yield from ((operation, *one, 0) for one in frees)
 
 
-def _detain_contested(database: Database, run: Run, now: str) -> None:
+def _detain_contested(database: Database, run: Run, shared: Sequence[Shared], now: str) -> None:
     """Detain what wants a key that another account holds and does not let go in this run."""
     query = f"""
       SELECT c.operation, k.attribute, c.folded, k.account
@@ -281,11 +285,14 @@ def _detain_contested(database: Database, run: Run, now: str) -> None:
           AND g.run = o.run AND g.state = 'planned')
     """
     conn = database.conn
-    if not conn.execute("SELECT 1 FROM temp.claims WHERE gain = 1 LIMIT 1").fetchone():
+    gained = conn.execute("SELECT 1 FROM temp.claims WHERE gain = 1 LIMIT 1").fetchone()
+    if gained is None and not shared:
         return
     conn.execute("CREATE INDEX IF NOT EXISTS temp.claims_key ON claims (attribute, folded)")
     while True:
         contested = dict(_contested(conn, query, (run.enterprise, run.id)))
+        for one in taken_elsewhere(conn, run.id, run.enterprise, shared):
+            contested[one.operation] = held_elsewhere(conn, one)
         if not contested:
             return
         with database.transaction():

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from ..model import Fault, Objection
 from ..planning import encode
 from .licences import OF_FEATURE
-from .owners import held_by, wanted_by
+from .owners import held_by, held_elsewhere, wanted_by
+from .sharing import taken_elsewhere
 from .staging import Staging
 from .telephones import TELEPHONES, alike
 
@@ -78,10 +79,11 @@ def contest_keys(staging: Staging) -> None:
     swaps and chains pass, and a chain with one bad link stops exactly where it is broken.
     """
     conn = staging.conn
-    if not conn.execute("SELECT 1 FROM temp.claims WHERE gain = 1 LIMIT 1").fetchone():
+    gained = conn.execute("SELECT 1 FROM temp.claims WHERE gain = 1 LIMIT 1").fetchone()
+    if gained is None and not staging.shared:
         return
     conn.execute("CREATE INDEX IF NOT EXISTS temp.claims_key ON claims (attribute, folded)")
-    contests = [*_wanted_twice(staging), *_held_elsewhere(staging)]
+    contests = [*_wanted_twice(staging), *_held_by_another(staging), *_held_elsewhere(staging)]
     while contests:
         hoping = _hoping(staging, {one.operation for one in contests})
         for one in contests:
@@ -146,7 +148,7 @@ def _anchor(staging: Staging, operation: int) -> str:
     return str(row[0])
 
 
-def _held_elsewhere(staging: Staging) -> list[Contest]:
+def _held_by_another(staging: Staging) -> list[Contest]:
     rows = staging.conn.execute(
         "SELECT c.operation, c.attribute, c.folded, k.account, k.attribute FROM temp.claims c"
         f" JOIN keys k ON k.attribute IN {alike('c.attribute')} AND k.folded = c.folded AND k.enterprise = ?"
@@ -159,3 +161,15 @@ def _held_elsewhere(staging: Staging) -> list[Contest]:
         (staging.enterprise,),
     ).fetchall()
     return [_belongs(staging, *row) for row in rows]
+
+
+def _held_elsewhere(staging: Staging) -> list[Contest]:
+    return [
+        Contest(
+            one.operation,
+            one.attribute,
+            held_elsewhere(staging.conn, one),
+            f"{one.held} {one.folded!r} of account {one.account} on {one.platform}",
+        )
+        for one in taken_elsewhere(staging.conn, staging.run, staging.enterprise, staging.shared)
+    ]

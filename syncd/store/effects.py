@@ -6,16 +6,14 @@ Who is there is what the platform has confirmed. It is one pass over the plan fo
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
 from ..guard import Effect, Limits
 from ..services import Service
 from .policies import NOT_WITHHELD
+from .serving import SAID, Conditions
 from .staging import Staging, stamp
-
-_SAID = "(SELECT a.attributes FROM accounts a WHERE a.id = o.account)"
 
 _PLANNED = """
   INSERT INTO temp.effects SELECT :platform, o.id, CASE
@@ -51,11 +49,11 @@ _APPLIED = f"""
 
 def planned_effect(staging: Staging, service: Service, limits: Limits, now: datetime) -> Effect:
     """Return what a staged plan would do on one platform; each operation's part stands in ``temp.effects``."""
-    conn, terms = staging.conn, _Terms(service)
+    conn, terms = staging.conn, Conditions(service)
     query = _PLANNED.format(
         added=terms.served("o.account_kind", lambda _: "o.after"),
         will=terms.served("o.account_kind", terms.planned),
-        was=terms.served("o.account_kind", lambda _: _SAID),
+        was=terms.served("o.account_kind", lambda _: SAID),
         revived=terms.touched(["deleted"]),
         decides=terms.touched(["deleted", *terms.deciding]),
         told=terms.touched(sorted(service.told)),
@@ -91,53 +89,7 @@ def effect_of(
 
 
 def _done_since(conn: sqlite3.Connection, service: Service, since: str) -> dict[str, int]:
-    terms = _Terms(service)
+    terms = Conditions(service)
     query = _APPLIED.format(served=terms.served("a.kind", lambda _: "a.attributes", "a.enterprise"))
     rows = conn.execute(query, {**terms.values, "platform": service.name, "since": since})
     return dict(rows.fetchall())
-
-
-class _Terms:
-    """The terms of a service as conditions in SQL, and the ``values`` to bind to them."""
-
-    def __init__(self, service: Service) -> None:
-        self.service = service
-        self.values: dict[str, Any] = {}
-        self.elsewhere = service.elsewhere
-        self.deciding = (*service.accept, *(["role"] if self.elsewhere else []))
-        """The attributes that have a say in whether an account is served."""
-
-    def served(self, kind: str, document: Callable[[str], str], enterprise: str = "") -> str:
-        """Return what ``services.serves`` says; ``document`` is where to look for an attribute."""
-        service = self.service
-        terms = [f"{kind} IN ({self._bound(sorted(service.kinds))})"]
-        if enterprise and service.enterprises is not None:
-            terms.append(f"{enterprise} IN ({self._bound(sorted(service.enterprises))})")
-        for name, allowed in service.accept.items():
-            place = f"{document(name)}, {self._path(name)}"
-            terms.append(
-                f"EXISTS (SELECT 1 FROM json_each({place}) WHERE value IN ({self._bound(sorted(allowed))}))"
-            )
-        if self.elsewhere:
-            place = f"{document('role')}, {self._path('role')}"
-            terms.append(f"(json_extract({place}) IN ({self._bound(self.elsewhere)})) IS NOT TRUE")
-        return f"({' AND '.join(terms)})"
-
-    def touched(self, names: Iterable[str]) -> str:
-        """Return whether ``o.after`` has any of these; in JSON nothing but a name is followed by a colon."""
-        texts = (self._bound([f'"{name}":']) for name in names)
-        return f"({' OR '.join(f'instr(o.after, {text})' for text in texts) or '0'})"
-
-    def planned(self, name: str) -> str:
-        """Return the document that says what an attribute will be."""
-        return f"CASE WHEN {self.touched([name])} THEN o.after ELSE {_SAID} END"
-
-    def _path(self, name: str) -> str:
-        return self._bound([f'$."{name}"'])
-
-    def _bound(self, values: Iterable[Any]) -> str:
-        names = []
-        for value in values:
-            names.append(f":v{len(self.values)}")
-            self.values[f"v{len(self.values)}"] = value
-        return ", ".join(names)

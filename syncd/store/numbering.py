@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from ..model import Fault, Numbers
 from ..planning import encode
 from .contesting import hold
+from .sharing import is_taken_elsewhere
 from .staging import Staging
 from .telephones import TELEPHONES, alike
 
@@ -32,7 +33,9 @@ def allocate(staging: Staging) -> list[tuple[str, str, str]]:
     given: list[tuple[str, str, str]] = []
     for operation, attribute, pool, anchor in rows:
         left = candidates.setdefault((attribute, pool), iter(pools[pool]))
-        number = _promised(staging, attribute, pools[pool], anchor) or _free(staging, attribute, left)
+        number = _promised(staging, operation, attribute, pools[pool], anchor) or _free(
+            staging, operation, attribute, left
+        )
         if number is None:
             hold(staging, [operation], _used_up(attribute, pools[pool]))
             continue
@@ -81,21 +84,29 @@ def _gather_promised(staging: Staging, attributes: Iterable[str]) -> None:
     )
 
 
-def _promised(staging: Staging, attribute: str, pool: Numbers, anchor: str | None) -> str | None:
+def _promised(
+    staging: Staging, operation: int, attribute: str, pool: Numbers, anchor: str | None
+) -> str | None:
     """Return the number that an entry was shown to get before, if it is still to be had."""
     rows = staging.conn.execute(
         "SELECT number FROM temp.promised WHERE anchor = ? AND attribute = ? AND connection IS ?",
         (anchor, attribute, staging.connection),
     ).fetchall()
-    return next((one for (one,) in rows if one in pool and not _taken(staging, attribute, one, anchor)), None)
+    return next(
+        (one for (one,) in rows if one in pool and not _taken(staging, operation, attribute, one, anchor)),
+        None,
+    )
 
 
-def _free(staging: Staging, attribute: str, candidates: Iterator[str]) -> str | None:
-    return next((one for one in candidates if not _taken(staging, attribute, one, None)), None)
+def _free(staging: Staging, operation: int, attribute: str, candidates: Iterator[str]) -> str | None:
+    return next((one for one in candidates if not _taken(staging, operation, attribute, one, None)), None)
 
 
-def _taken(staging: Staging, attribute: str, number: str, anchor: str | None) -> bool:
-    """Say whether a number is an account's, was taken in this plan, or was shown to anybody but ``anchor``."""
+def _taken(staging: Staging, operation: int, attribute: str, number: str, anchor: str | None) -> bool:
+    """Say whether a number is an account's, was taken in this plan, or was shown to anybody but ``anchor``.
+
+    Of another enterprise's accounts it is, where this operation's would be on a platform with them.
+    """
     names = alike(":attribute")
     found = staging.conn.execute(
         f"SELECT 1 FROM keys WHERE attribute IN {names} AND folded = :number AND enterprise = :enterprise"
@@ -110,4 +121,6 @@ def _taken(staging: Staging, attribute: str, number: str, anchor: str | None) ->
             "connection": staging.connection,
         },
     )
-    return found.fetchone() is not None
+    return found.fetchone() is not None or is_taken_elsewhere(
+        staging.conn, staging.enterprise, staging.shared, operation, attribute, number
+    )

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from ..model.naming import label
+from .sharing import Taken
 from .standings import texts
 
 _NAMED = 3
@@ -16,6 +17,15 @@ def held_by(conn: sqlite3.Connection, operation: int, attribute: str, folded: st
     """Say that an operation wants a key that an account has."""
     key, wanting = f"{attribute} {folded!r}", _wanting(conn, operation)
     return f"{key} belongs to {_holding(conn, account)}, and is wanted by {wanting}"
+
+
+def held_elsewhere(conn: sqlite3.Connection, taken: Taken) -> str:
+    """Say that an operation wants a key that an account of another enterprise has on a platform of both."""
+    return (
+        f"{taken.held} {taken.folded!r} belongs to account {taken.account} of enterprise {taken.enterprise}, which "
+        f"platform {taken.platform} serves as well, and is wanted by {_wanting(conn, taken.operation)}: one of both "
+        f"needs another one, or the platform accepts only one of them"
+    )
 
 
 def wanted_by(conn: sqlite3.Connection, operations: Sequence[int], attribute: str, folded: str) -> str:

@@ -22,6 +22,7 @@ from ..model import (
     Untouched,
     Vocabulary,
 )
+from ..services import Shared
 from .database import Database
 from .sealed import stage_sealed
 from .sightings import Sightings
@@ -64,7 +65,13 @@ class Staging:
     """The rows of one run in state ``reading``. Nothing of it counts before ``settle`` has ended."""
 
     def __init__(
-        self, database: Database, run: int, connection: int | None, enterprise: str, vocabulary: Vocabulary
+        self,
+        database: Database,
+        run: int,
+        connection: int | None,
+        enterprise: str,
+        vocabulary: Vocabulary,
+        shared: Sequence[Shared] = (),
     ) -> None:
         self.database = database
         self.conn: sqlite3.Connection = database.conn
@@ -72,6 +79,7 @@ class Staging:
         self.connection = connection
         self.enterprise = enterprise
         self.vocabulary = vocabulary
+        self.shared = shared
         self.sightings = Sightings(self.conn, connection or 0)
         self.standings = Standings(database, connection or 0, enterprise)
         self.checkpoint: Checkpoint | None = None
