@@ -229,7 +229,10 @@ class Site:
 
     def problems(self, run: Run | int) -> list[tuple[str | None, str]]:
         number = run if isinstance(run, int) else run.id
-        return self.rows("SELECT anchor, code FROM problems WHERE run = ? ORDER BY anchor, code", number)
+        return self.rows(
+            "SELECT anchor, code FROM problems WHERE run = ? AND attribute IS NULL ORDER BY anchor, code",
+            number,
+        )
 
     def taken(self) -> list[tuple[str, str, str, int]]:
         return self.rows(

@@ -192,7 +192,7 @@ class TestDocument:
         assert self.RUN | {"totals", "operations"} == set(plan)
         assert self.OPERATION == set(plan["operations"][0])
         assert self.RUN == set(office.json("runs")["runs"][0])
-        assert self.RUN | {"operations", "queue", "problems", "extensions_changed"} == set(
+        assert self.RUN | {"operations", "queue", "problems", "warnings", "extensions_changed"} == set(
             office.json("runs", "1")
         )
         assert self.OPERATION | {"since"} == set(office.json("queue")["operations"][0])

@@ -22,6 +22,7 @@ from syncd.pipeline.retiring import erase
 from syncd.pipeline.undoing import plan_undo
 from syncd.pipeline.unlinking import unlink
 from syncd.sealing import new_key
+from syncd.store import warned
 from syncd.store.keeping import prune
 from syncd.store.sealed import find_sealed
 from syncd.validation.judging import Check, judge
@@ -188,6 +189,22 @@ class TestCodes:
         assert value not in message
         assert ("applied", 1) == (company.value("SELECT state FROM operations"), run.counts["warnings"])
         assert None is company.told("anna", attribute)
+
+    @pytest.mark.parametrize("text", [SAID, ALWAYS], ids=["create-only", "always"])
+    def test_whose_it_is_can_be_found_though_nothing_else_of_the_entry_has_changed(self, make, text):
+        company = make(text)
+        company.hire("anna", "ben", pin="739154")
+        company.sync()
+        company.world().change("anna", pin="12a4")
+        run = company.sync()
+
+        (told,) = warned.of_run(company.database, run.id)
+        assert ("hq", "anna", company.account("anna"), "no_code", "pin") == told[:5]
+        assert [told] == warned.standing(company.database)
+        assert "12a4" not in told.message + company.everything()
+        company.world().change("anna", pin="739155")
+        company.sync()
+        assert [] == warned.standing(company.database)
 
     def test_what_a_transform_refuses_is_no_code_either(self, make):
         company = make(NOT_MADE.replace('from = "pin", ', 'from = "pin", via = ["extension-of:+4940"], '))

@@ -14,6 +14,7 @@ from .asking import values_of
 from .completing import source_names
 from .options import examples, json_option
 from .output import heading, pairs, table, when, write, write_json, write_json_list
+from .plans import warning_text
 from .session import session_of
 
 if TYPE_CHECKING:
@@ -204,7 +205,8 @@ def links_of(
 ) -> list[dict[str, Any]]:
     """Return an account's links; with ``layer``, what each of them says as well."""
     rows = here.database.conn.execute(
-        "SELECT c.name, l.anchor, l.owner, l.enabled, l.missing_since, l.gone_at, l.record FROM links l"
+        "SELECT c.name, l.anchor, l.owner, l.enabled, l.missing_since, l.gone_at, l.warnings,"
+        " l.record FROM links l"
         " JOIN connections c ON c.id = l.connection WHERE l.account = ? ORDER BY c.name",
         (number,),
     )
@@ -212,7 +214,11 @@ def links_of(
     return [
         {
             **dict(zip(names, (*row[:2], bool(row[2]), bool(row[3]), *row[4:6]), strict=True)),
-            **({"says": layer(row[6])} if layer is not None else {}),
+            "warnings": [
+                {"code": code, "attribute": attribute, "message": message}
+                for code, attribute, message, _ in json.loads(row[6] or "[]")
+            ],
+            **({"says": layer(row[7])} if layer is not None else {}),
         }
         for row in rows
     ]
@@ -269,6 +275,7 @@ def link_lines(here: Installation, link: dict[str, Any]) -> list[tuple[str, Any]
         lines.append(("(gone since)", when(link["gone_at"], zone)))
     elif link["missing_since"]:
         lines.append(("(missing since)", when(link["missing_since"], zone)))
+    lines += [("(to correct)", warning_text(one).removeprefix("warning: ")) for one in link["warnings"]]
     return lines
 
 

@@ -163,6 +163,10 @@ def _what_next(here: Installation, run: Run) -> list[str]:
         lines.append(f"{UNMATCHED}: {run.counts['unmatched']}")
     if run.counts.get("problems"):
         lines.append(f"entries that could not be used: {run.counts['problems']} (syncd runs {run.id})")
+    if run.counts.get("warnings"):
+        lines.append(
+            f"warnings, of values that had to be mended: {run.counts['warnings']} (syncd runs {run.id})"
+        )
     return lines
 
 

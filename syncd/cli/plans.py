@@ -105,6 +105,18 @@ def warning_text(warning: Mapping[str, Any]) -> str:
     return f"warning: {_about(warning)} ({warning['code']})"
 
 
+def warned_lines(warned: Sequence[Mapping[str, Any]], rest: str, *, sources: bool = False) -> list[str]:
+    """Return what is to be corrected, an entry a line, of their ``sources`` if those are several; ``rest`` shows all."""
+    lines = [
+        (f"{one['connection']}, " if sources else "")
+        + f"entry {shown(one['anchor'])}"
+        + (f", account {one['account']}" if one["account"] is not None else "")
+        + f": {warning_text(one).removeprefix('warning: ')}"
+        for one in warned[:MOST]
+    ]
+    return [*lines, f"and {len(warned) - MOST} more ({rest})"] if len(warned) > MOST else lines
+
+
 def _about(fault: Mapping[str, Any]) -> str:
     """Return what a fault says, with the attribute that it is about, unless it begins with that itself."""
     name, message = fault["attribute"], shown(fault["message"])
@@ -136,7 +148,7 @@ def _sums(plan: Mapping[str, Any]) -> Iterator[str]:
         "missing": ("not found in this read", ""),
         "unmatched": (UNMATCHED, ""),
         "problems": ("entries that could not be used", f"syncd runs {plan['run']}"),
-        "warnings": ("warnings, of values that had to be mended", ""),
+        "warnings": ("warnings, of values that had to be mended", f"syncd runs {plan['run']}"),
     }
     for name, (text, command) in texts.items():
         if counts.get(name):

@@ -25,7 +25,7 @@ STATES = ("reading", "planned", "held", "applying", "ended", "failed", "supersed
         "syncd runs                       the latest twenty",
         "syncd runs --connection hq --all",
         "syncd runs --state held          what a guard holds",
-        "syncd runs 12                    one run: objections, approval, problems, operations",
+        "syncd runs 12                    one run: objections, approval, problems, warnings, operations",
     )
 )
 @click.argument("run", type=int, required=False, shell_complete=run_numbers)
@@ -103,6 +103,7 @@ def _list(here: Installation, connection: str | None, state: str | None, limit: 
 
 def _show(here: Installation, number: int, *, as_json: bool) -> None:
     from ..store.runs import run_of
+    from ..store.warned import of_run
     from .documents import run_document
 
     run = run_of(here.database, number)
@@ -113,6 +114,7 @@ def _show(here: Installation, number: int, *, as_json: bool) -> None:
         "operations": _summary(here, number),
         "queue": _queue(here, number),
         "problems": _problems(here, number),
+        "warnings": [one._asdict() for one in of_run(here.database, number)],
         "extensions_changed": _renumbered(here, number),
     }
     if as_json:
@@ -150,7 +152,8 @@ def _renumbered(here: Installation, number: int) -> list[dict[str, Any]]:
 
 def _problems(here: Installation, number: int) -> list[dict[str, Any]]:
     rows = here.database.conn.execute(
-        "SELECT anchor, code, message FROM problems WHERE run = ? ORDER BY id", (number,)
+        "SELECT anchor, code, message FROM problems WHERE run = ? AND attribute IS NULL ORDER BY id",
+        (number,),
     )
     return [{"anchor": anchor, "code": code, "message": message} for anchor, code, message in rows]
 
@@ -202,6 +205,9 @@ def _print(here: Installation, run: dict[str, Any]) -> None:
         "problems",
         [f"{shown(one['anchor'])}: {shown(one['message'])} ({one['code']})" for one in run["problems"]],
     )
+    from .plans import warned_lines
+
+    _print_list("warnings", warned_lines(run["warnings"], f"syncd runs {run['run']} --json"))
     if run["next"]:
         write(f"to apply it: {run['next']}")
 

@@ -35,10 +35,13 @@ def status(ctx: click.Context, /, *, as_json: bool) -> None:
     """
     from ..pipeline.retiring import frozen as frozen_sources
     from ..pipeline.troubles import troubles
+    from ..store.warned import standing
+    from .plans import warned_lines
 
     session = session_of(ctx)
     here, stands, owner = look(session)
     found = troubles(stands)
+    warned = [one._asdict() for one in standing(here.database)]
     house = None if session.guest is None else session.guest.house
     refused, stopped = (None, None) if house is None else (house.refused, house.trouble)
     if as_json:
@@ -47,7 +50,7 @@ def status(ctx: click.Context, /, *, as_json: bool) -> None:
             "reload_refused": refused,
             "deliveries_stopped": stopped,
         }
-        write_json({**_document(stands, owner, found), **more})
+        write_json({**_document(stands, owner, found), **more, "warnings": warned})
         return
     if refused is not None:
         write(
@@ -58,6 +61,10 @@ def status(ctx: click.Context, /, *, as_json: bool) -> None:
     if stopped is not None:
         write(f"nothing can be delivered, and a new configuration not be used: {shown(stopped)}")
     _print(here, stands, owner, found)
+    for place, line in enumerate(warned_lines(warned, "syncd status --json", sources=True)):
+        if not place:
+            heading("to correct in the source")
+        write(f"  {line}")
 
 
 def look(session: Session) -> tuple[Installation, Standing, Owner | None]:

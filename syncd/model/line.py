@@ -126,10 +126,11 @@ class Operation(NamedTuple):
 
 
 class Untouched(NamedTuple):
-    """An entry that changed without changing anything that is mapped: only its fingerprint is new."""
+    """An entry that changed without changing its account: only its fingerprint is new, and its warnings."""
 
     link: int
     fingerprint: bytes | None
+    warnings: tuple[Fault, ...] = ()
 
 
 class Refused(NamedTuple):
@@ -140,6 +141,7 @@ class Refused(NamedTuple):
 
     anchor: str
     kind: str
+    warnings: tuple[Fault, ...] = ()
 
 
 def fold_layers(

@@ -45,10 +45,10 @@ def _planned(
         before["deleted"], after["deleted"] = standing.deleted or None, deleted or None
     if same and not (before or item.faults):
         assert standing.link is not None  # noqa: S101 - a linked account has a link
-        return Untouched(standing.link, item.record.fingerprint)
+        return Untouched(standing.link, item.record.fingerprint, item.record.warnings)
     kind = kind_of(before, after)
     if permit(kind) not in terms.operations:
-        return Refused(item.record.anchor, kind)
+        return Refused(item.record.anchor, kind, item.record.warnings)
     faults = item.faults
     if item.verdict != "linked" and is_protected(standing.attributes, protected):
         message = f"account {standing.account} is protected and is linked only by a person"
@@ -81,13 +81,13 @@ def _planned(
 def _addition(item: Completed, terms: Terms, vocabulary: Vocabulary) -> Operation | Refused:
     record = item.record
     if not terms.owns:
-        return Refused(record.anchor, "unmatched")
+        return Refused(record.anchor, "unmatched", record.warnings)
     if "add" not in terms.operations:
-        return Refused(record.anchor, "add")
+        return Refused(record.anchor, "add", record.warnings)
     after: dict[str, Any] = item.values
     if not record.enabled:
         if terms.leavers.disabled == "delete":
-            return Refused(record.anchor, "add")
+            return Refused(record.anchor, "add", record.warnings)
         if terms.leavers.disabled == "disable":
             after = {**after, "disabled_by": "source"}
     text = encode(item.layer)

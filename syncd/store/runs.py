@@ -312,7 +312,10 @@ def _refresh(staging: Staging, settled: Settled, *, held: bool, now: str) -> Non
     back = [(link,) for (link,) in rows if staging.sightings.has(link)]
     conn.executemany("UPDATE links SET missing_since = NULL, reads_missed = 0 WHERE id = ?", back)
     # The plus keeps SQLite from reading all links to look each up among the few that were touched.
-    conn.execute("UPDATE links SET fingerprint = t.fingerprint FROM temp.touched t WHERE +t.link = links.id")
+    conn.execute(
+        "UPDATE links SET fingerprint = t.fingerprint, warnings = t.warnings FROM temp.touched t"
+        " WHERE +t.link = links.id"
+    )
     if not held:
         conn.executemany(
             "UPDATE links SET missing_since = COALESCE(missing_since, ?), reads_missed = reads_missed + 1 WHERE id = ?",

@@ -125,12 +125,14 @@ CREATE TABLE links (
   missing_since TEXT,
   reads_missed INTEGER NOT NULL DEFAULT 0,
   gone_at TEXT,
+  warnings TEXT,
   UNIQUE (connection, anchor)
 ) STRICT;
 CREATE INDEX links_fingerprint ON links(connection, fingerprint);
 CREATE INDEX links_account ON links(account);
 CREATE INDEX links_leaving ON links(connection, gone_at, missing_since) WHERE missing_since IS NOT NULL;
 CREATE INDEX links_enriching ON links(connection) WHERE owner = 0;
+CREATE INDEX links_warned ON links(connection) WHERE warnings IS NOT NULL;
 
 CREATE TABLE keys (
   attribute TEXT NOT NULL,
@@ -197,6 +199,7 @@ CREATE TABLE problems (
   connection INTEGER NOT NULL REFERENCES connections(id),
   anchor TEXT,
   code TEXT NOT NULL,
+  attribute TEXT,
   message TEXT NOT NULL
 ) STRICT;
 CREATE INDEX problems_run ON problems(run);

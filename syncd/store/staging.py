@@ -11,6 +11,7 @@ from ..errors import PluginError
 from ..model import (
     Candidates,
     Checkpoint,
+    Fault,
     Hidden,
     Numbers,
     Operation,
@@ -22,6 +23,7 @@ from ..model import (
     Untouched,
     Vocabulary,
 )
+from ..planning import encode
 from ..services import Shared
 from .database import Database
 from .sealed import stage_sealed
@@ -45,7 +47,7 @@ _TEMPORARY = """
     DROP TABLE IF EXISTS temp.claims_of;
     CREATE TEMP TABLE claims_of (run INTEGER PRIMARY KEY);
     DROP TABLE IF EXISTS temp.touched;
-    CREATE TEMP TABLE touched (link INTEGER PRIMARY KEY, fingerprint BLOB);
+    CREATE TEMP TABLE touched (link INTEGER PRIMARY KEY, fingerprint BLOB, warnings TEXT);
     DROP TABLE IF EXISTS temp.numbers;
     CREATE TEMP TABLE numbers (operation INTEGER, attribute TEXT, pool INTEGER);
     DROP TABLE IF EXISTS temp.removed;
@@ -178,12 +180,15 @@ class Staging:
         return ids
 
     def _note(self, conn: sqlite3.Connection, rest: Sequence[object]) -> None:
-        touched: list[tuple[int, bytes | None]] = []
+        touched: list[tuple[int, bytes | None, str | None]] = []
         anchors: list[str] = []
         for item in rest:
             if isinstance(item, Untouched):
-                touched.append((item.link, item.fingerprint))
+                told = encode(item.warnings) if item.warnings else None
+                touched.append((item.link, item.fingerprint, told))
+                self._warn(item.warnings, link=item.link)
             elif isinstance(item, Refused):
+                self._warn(item.warnings, anchor=item.anchor)
                 self.refused[item.kind] = self.refused.get(item.kind, 0) + 1
             elif isinstance(item, Present):
                 anchors.append(item.anchor)
@@ -201,7 +206,7 @@ class Staging:
                     "the source", f"it yielded {type(item).__name__}, which is no item of a read"
                 )
         if touched:
-            conn.executemany("INSERT OR REPLACE INTO temp.touched VALUES (?,?)", touched)
+            conn.executemany("INSERT OR REPLACE INTO temp.touched VALUES (?,?,?)", touched)
         if anchors:
             conn.executemany("INSERT OR IGNORE INTO temp.told VALUES (?)", [(one,) for one in anchors])
             self.sightings.see_anchors(anchors)
@@ -212,6 +217,17 @@ class Staging:
         self.conn.execute(
             "INSERT INTO problems (run, connection, anchor, code, message) VALUES (?,?,?,?,?)",
             (self.run, self.connection, problem.anchor, problem.code, problem.message),
+        )
+
+    def _warn(self, warnings: tuple[Fault, ...], anchor: str | None = None, link: int | None = None) -> None:
+        """Keep with the run what an entry is warned of that has no operation."""
+        self.conn.executemany(
+            "INSERT INTO problems (run, connection, anchor, code, attribute, message)"
+            " SELECT ?, ?, COALESCE(?, (SELECT anchor FROM links WHERE id = ?)), ?, ?, ?",
+            [
+                (self.run, self.connection, anchor, link, one.code, one.attribute, one.message)
+                for one in warnings
+            ],
         )
 
 

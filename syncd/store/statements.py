@@ -14,6 +14,10 @@ COLUMNS = """o.id, o.kind, o.link_action, o.account, o.link, o.undoes, o.after <
 # What an operation makes a layer say, of the words that it changes: ``replaced`` leads back from there.
 PATCH = "(SELECT json_group_object(w.key, o.record -> w.key) FROM json_each(o.replaced) w)"
 
+# What a person should know of the entry: the reasons that hold nothing.
+WARNED = """CASE WHEN instr(o.reasons, '"warning"') THEN (SELECT NULLIF(json_group_array(json(w.value)), '[]')
+  FROM json_each(o.reasons) w WHERE json_extract(w.value, '$[3]') = 'warning') END"""
+
 # Each statement with the kind or link action that it is for; one that nothing in the chunk needs is left out.
 APPLY = (
     # What is new: an account is named by the operation that adds it.
@@ -30,9 +34,11 @@ APPLY = (
     ),
     (
         "make",
-        """
-        INSERT INTO links (connection, anchor, account, owner, record, enabled, fingerprint, missing_since, gone_at)
-        SELECT o.connection, o.anchor, o.account, o.owner, o.record, o.enabled, o.fingerprint, o.gone_at, o.gone_at
+        f"""
+        INSERT INTO links (connection, anchor, account, owner, record, enabled, fingerprint, missing_since, gone_at,
+          warnings)
+        SELECT o.connection, o.anchor, o.account, o.owner, o.record, o.enabled, o.fingerprint, o.gone_at, o.gone_at,
+          {WARNED}
         FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE c.link_action = 'make'
         """,
     ),
@@ -70,18 +76,18 @@ APPLY = (
     ),
     (
         "keep",
-        """
+        f"""
         UPDATE links SET record = o.record, enabled = o.enabled, fingerprint = o.fingerprint,
-          missing_since = NULL, reads_missed = 0, gone_at = NULL
+          missing_since = NULL, reads_missed = 0, gone_at = NULL, warnings = {WARNED}
         FROM temp.chunk c JOIN operations o ON o.id = c.operation
         WHERE c.link = links.id AND c.link_action = 'keep'
         """,
     ),
     (
         "move",
-        """
+        f"""
         UPDATE links SET anchor = o.anchor, record = o.record, enabled = o.enabled, fingerprint = o.fingerprint,
-          missing_since = NULL, reads_missed = 0, gone_at = NULL
+          missing_since = NULL, reads_missed = 0, gone_at = NULL, warnings = {WARNED}
         FROM temp.chunk c JOIN operations o ON o.id = c.operation
         WHERE c.link = links.id AND c.link_action = 'move'
         """,
@@ -90,7 +96,7 @@ APPLY = (
         "end",
         # Never in the same second as another entry of the account: which of its owners was the last one counts.
         f"""
-        UPDATE links SET record = json_patch(links.record, {PATCH}), fingerprint = NULL,
+        UPDATE links SET record = json_patch(links.record, {PATCH}), fingerprint = NULL, warnings = NULL,
           missing_since = COALESCE(missing_since, :now),
           gone_at = COALESCE(o.gone_at, MAX(:now, COALESCE(
             (SELECT strftime('%Y-%m-%dT%H:%M:%SZ', MAX(x.gone_at), '+1 second') FROM links x
