@@ -84,7 +84,7 @@ def correlate(stream: Iterable[object], lookup: Lookup) -> Iterator[object]:
 def _correlated(batch: list[Record], lookup: Lookup) -> Iterator[Correlated]:
     if not batch:
         return
-    for record, (linked, matches) in zip(batch, lookup(batch), strict=True):
+    for record, (linked, matches, _) in zip(batch, lookup(batch), strict=True):
         if linked is not None:
             yield _linked(record, linked, matches)
         elif not matches:

@@ -51,10 +51,13 @@ class Candidates(NamedTuple):
     """What the store knows of one record: its linked account, and accounts that share a match key.
 
     Of a record whose link does not own its account, ``matches`` are by the keys that it has not said before.
+    Where such an account is deleted and others match by now, the record counts as not ``linked``, and ``left``
+    is the link that it leaves for them.
     """
 
     linked: Standing | None
     matches: tuple[tuple[str, Standing], ...] = ()
+    left: int | None = None
 
 
 class Correlated(NamedTuple):

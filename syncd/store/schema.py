@@ -111,6 +111,7 @@ CREATE TABLE accounts (
   role TEXT GENERATED ALWAYS AS (json_extract(attributes, '$.role')) VIRTUAL,
   active INTEGER GENERATED ALWAYS AS (disabled_by IS NULL AND deleted_at IS NULL) VIRTUAL
 ) STRICT;
+CREATE INDEX accounts_deleted ON accounts(id) WHERE deleted_at IS NOT NULL;
 CREATE INDEX accounts_unlicensed ON accounts(disabled_by) WHERE disabled_by = 'licence';
 
 CREATE TABLE links (

@@ -10,7 +10,8 @@ class Sightings:
     """Marks links as seen while a source is read.
 
     ``same`` holds those links with an open operation whose entry came with the very fingerprint that was
-    applied: their proposals are out of date. ``doubled`` holds links that were seen twice.
+    applied: their proposals are out of date. ``doubled`` holds links that were seen twice. ``left`` are
+    fingerprints that count as unknown.
     """
 
     def __init__(self, conn: sqlite3.Connection, connection: int) -> None:
@@ -20,6 +21,7 @@ class Sightings:
         self._seen = bytearray(highest // 8 + 1)
         self.count = 0
         self.same: set[int] = set()
+        self.left: set[bytes] = set()
         self.doubled: set[int] = set()
         self.unchanged = 0
         rows = conn.execute(
@@ -51,6 +53,8 @@ class Sightings:
             query = f"SELECT fingerprint, id FROM links WHERE connection = ? AND fingerprint IN ({marks})"
             self._queries = {len(prints): query}
         rows = self.conn.execute(query, (self.connection, *prints)).fetchall()
+        if self.left:
+            rows = [row for row in rows if row[0] not in self.left]
         if not rows:
             return ()
         seen = self._seen

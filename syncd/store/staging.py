@@ -92,6 +92,7 @@ class Staging:
         self.removed = 0
         self.staged = 0
         self.pools: dict[Numbers, int] = {}
+        self.left: dict[str | None, int] = {}
         self.seal: Callable[[Hidden], bytes] | None = None
         for statement in _TEMPORARY.split(";"):
             self.conn.execute(statement)
@@ -100,17 +101,22 @@ class Staging:
     def candidates(self, match: tuple[str, ...]) -> Callable[[Sequence[Record]], Sequence[Candidates]]:
         """Return the look-up that ``correlate`` calls; it marks the links that it finds as seen.
 
+        It is called before anything is read: whoever returns to find a link left behind is not skipped.
         Every record that was mapped passes it once, so it counts their warnings too.
         """
 
         def look_up(records: Sequence[Record]) -> Sequence[Candidates]:
             self.warnings += sum(len(record.warnings) for record in records if record.warnings)
             found = self.standings.candidates(records, match, self.vocabulary)
-            for one in found:
-                if one.linked is not None and one.linked.link is not None:
-                    self.sightings.see(one.linked.link)
+            for record, one in zip(records, found, strict=True):
+                if one.left is not None:
+                    self.left[record.anchor] = one.left
+                link = one.left if one.linked is None else one.linked.link
+                if link is not None:
+                    self.sightings.see(link)
             return found
 
+        self.sightings.left = self.standings.left_behind(match)
         return look_up
 
     def stage(self, stream: Iterable[object], now: str, beat: Callable[[int], None] | None = None) -> None:
@@ -153,8 +159,9 @@ class Staging:
         run, connection = self.run, self.connection
         for one in operations:
             account = one.account if one.account is not None else number
+            link = one.link if one.link is not None else self.left.get(one.anchor)
             rows.append((
-                number, run, connection, one.anchor, one.kind, account, one.account_kind, one.link, one.link_action,
+                number, run, connection, one.anchor, one.kind, account, one.account_kind, link, one.link_action,
                 one.record, one.replaced, one.before, one.after, one.template, one.enabled, one.owner,
                 one.fingerprint, one.state, one.reasons, one.digest, one.seen, one.gone_at, now,
             ))  # fmt: skip

@@ -30,7 +30,9 @@ STALE = (
         SELECT c.operation, o.anchor || ' is linked to account ' || l.account || ' by now'
         FROM temp.chunk c CROSS JOIN operations o ON o.id = c.operation
           CROSS JOIN links l ON l.connection = o.connection AND l.anchor = o.anchor
-        WHERE c.link_action = 'make' OR (c.link_action = 'move' AND l.id <> c.link)
+        WHERE (c.link_action = 'make' OR (c.link_action = 'move' AND l.id <> c.link))
+          AND NOT (c.kind <> 'add' AND l.owner = 0
+            AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = l.account AND a.deleted_at IS NOT NULL))
         """,
     ),
     (

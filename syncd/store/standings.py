@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..model import Candidates, Layer, Record, Standing, Value, Vocabulary, fold
@@ -104,19 +104,39 @@ class Standings:
         keys: dict[str, list[tuple[str, str]]] = {}
         for record in records if match else ():
             known = linked.get(record.anchor)
-            if known is None:
-                keys[record.anchor] = _match_keys(record, match)
+            if known is None or _left_behind(known):
+                keys[record.anchor] = _match_keys(record.values, match)
             elif not known.owner:
-                keys[record.anchor] = _match_keys(record, _said_anew(record, known, match))
+                keys[record.anchor] = _match_keys(record.values, _said_anew(record, known, match))
         held = self.holders(key for some in keys.values() for key in some) if keys else {}
         accounts = self.by_account(set(held.values())) if held else {}
-        return [
-            Candidates(
-                linked.get(record.anchor),
-                tuple((key[0], accounts[held[key]]) for key in keys.get(record.anchor, ()) if key in held),
+        found = []
+        for record in records:
+            known = linked.get(record.anchor)
+            matches = tuple(
+                (key[0], accounts[held[key]]) for key in keys.get(record.anchor, ()) if key in held
             )
-            for record in records
-        ]
+            if known is not None and matches and _left_behind(known):
+                found.append(Candidates(None, matches, known.link))
+            else:
+                found.append(Candidates(known, matches))
+        return found
+
+    def left_behind(self, match: tuple[str, ...]) -> set[bytes]:
+        """Return the fingerprints of entries that only added to accounts which are deleted, and whose keys others have.
+
+        Such an entry is looked at though it has not changed: who was deleted has come back as somebody new.
+        """
+        rows = self.conn.execute(
+            "SELECT l.fingerprint, l.record FROM (SELECT 1 FROM links WHERE connection = :connection AND owner = 0 LIMIT 1)"
+            " CROSS JOIN accounts a INDEXED BY accounts_deleted"
+            " CROSS JOIN links l ON l.account = a.id AND l.connection = :connection AND l.owner = 0"
+            " WHERE a.deleted_at IS NOT NULL AND l.fingerprint IS NOT NULL",
+            {"connection": self.connection},
+        )
+        keys = {fingerprint: _match_keys(texts(record), match) for fingerprint, record in rows}
+        held = self.holders(key for some in keys.values() for key in some) if keys else {}
+        return {fingerprint for fingerprint, some in keys.items() if not held.keys().isdisjoint(some)}
 
     def _made(self, rows: list[tuple[Any, ...]]) -> list[Standing]:
         others = self._layers([row[0] for row in rows]) if self._others else {}
@@ -174,10 +194,15 @@ def _said_anew(record: Record, known: Standing, match: tuple[str, ...]) -> tuple
     return tuple(name for name in match if record.values.get(name) != known.record.get(name))
 
 
-def _match_keys(record: Record, match: tuple[str, ...]) -> list[tuple[str, str]]:
+def _left_behind(known: Standing) -> bool:
+    """Say whether an entry only added to an account that is deleted: it is free to join another."""
+    return known.deleted and not known.owner
+
+
+def _match_keys(values: Mapping[str, Value], match: tuple[str, ...]) -> list[tuple[str, str]]:
     keys: list[tuple[str, str]] = []
     for attribute in match:
-        value = record.values.get(attribute)
+        value = values.get(attribute)
         if isinstance(value, str):
             keys.append((attribute, fold(value)))
         elif value:

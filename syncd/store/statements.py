@@ -18,6 +18,11 @@ PATCH = "(SELECT json_group_object(w.key, o.record -> w.key) FROM json_each(o.re
 WARNED = """CASE WHEN instr(o.reasons, '"warning"') THEN (SELECT NULLIF(json_group_array(json(w.value)), '[]')
   FROM json_each(o.reasons) w WHERE json_extract(w.value, '$[3]') = 'warning') END"""
 
+# The links that entries leave, as STALE in ``stale`` lets them.
+LEFT = """SELECT l.id FROM temp.chunk c CROSS JOIN operations o ON o.id = c.operation
+  CROSS JOIN links l ON l.connection = o.connection AND l.anchor = o.anchor AND l.account <> c.account
+  WHERE c.link_action = '{}' AND c.kind <> 'add'"""
+
 # Each statement with the kind or link action that it is for; one that nothing in the chunk needs is left out.
 APPLY = (
     # What is new: an account is named by the operation that adds it.
@@ -31,6 +36,20 @@ APPLY = (
           CASE WHEN c.state_touched THEN json_extract(o.after, '$.disabled_by') END, :now, :now, o.id
         FROM temp.chunk c JOIN operations o ON o.id = c.operation WHERE c.kind = 'add'
         """,
+    ),
+    # An entry that joins another account leaves the deleted one, which keeps what was said of it.
+    *(
+        (action, statement)
+        for action in ("make", "move")
+        for statement in (
+            f"""
+            UPDATE accounts SET local = NULLIF(json_patch((SELECT json_group_object(w.key, l.record -> w.key)
+                FROM json_each(l.record) w WHERE accounts.attributes -> w.key IS l.record -> w.key
+                  OR (w.value IN ('','[]') AND accounts.attributes -> w.key IS NULL)), COALESCE(local, '{{}}')), '{{}}')
+            FROM links l WHERE l.account = accounts.id AND l.id IN ({LEFT.format(action)})
+            """,
+            f"DELETE FROM links WHERE id IN ({LEFT.format(action)})",
+        )
     ),
     (
         "make",
