@@ -7,7 +7,7 @@ from line_world import PLAIN, Site, plugins
 from line_world import quiet as quiet  # noqa: PLC0414 - a fixture
 from servers.nodes import sqlite_database
 
-from syncd.pipeline import people
+from syncd.pipeline import people, queue
 from syncd.pipeline.delivering import deliver
 from syncd.pipeline.policy import settle_policy
 from syncd.store import placements
@@ -175,7 +175,10 @@ def two(node, **more):
 
 
 def sharing(node):
-    """Return a site on whose node an enterprise comes later, with somebody who has a number of the other."""
+    """Return a site on whose node an enterprise comes later, with somebody who has a number of the other.
+
+    A person has not heeded that.
+    """
     site = two(node, enterprises=["acme"])
     site.hire("ann", ext="200")
     site.hire("zoe", ext="200", source="lab")
@@ -185,6 +188,7 @@ def sharing(node):
     deliver(site.here)
     site.configure(top=platform(node), enterprises=ENTERPRISES, hq={}, lab={})
     settle_policy(site.here)
+    queue.release(site.here, [one.id for one in site.operations()])
     return site
 
 

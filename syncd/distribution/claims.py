@@ -27,18 +27,31 @@ Place: TypeAlias = tuple[int, str]
 
 def require_free(database: Database, lane: Lane, step: Step) -> None:
     """Raise Blocked where the account of another enterprise has a key on the platform that the step would take."""
+    taken = claimed(database, lane, step)
+    if taken is not None:
+        raise Blocked(taken[1])
+
+
+def claimed(database: Database, lane: Lane, step: Step, *, expected: bool = False) -> tuple[str, str] | None:
+    """Return a key that the step would take from the account of another enterprise: its attribute, and whose it is.
+
+    ``expected``: those count as well of whom the platform was not told yet.
+    """
     if not lane.shared or step.action == "delete":
-        return
+        return None
     row, values = step.row, texts(step.row.attributes)
     for name in sorted(_taken(lane, step, {"add"}).intersection(values)):
         value = values[name]
         for text in (value,) if isinstance(value, str) else value:
-            for rival in placements.rivals(database, lane.name, row.enterprise, name, fold(text)):
+            found = placements.rivals(
+                database, lane.name, row.enterprise, name, fold(text), expected=expected
+            )
+            for rival in found:
                 if rival.remote_id or (rival.account < row.account and belongs(lane, rival)):
-                    raise Blocked(
-                        f"{name} {text!r} belongs to account {rival.account} of enterprise {rival.enterprise}, "
-                        f"which platform {lane.name} serves as well: one of both needs another one"
-                    )
+                    whose = f"account {rival.account} of enterprise {rival.enterprise}"
+                    both = f"which platform {lane.name} serves as well: one of both needs another one"
+                    return name, f"{name} {text!r} belongs to {whose}, {both}"
+    return None
 
 
 def elsewhere(

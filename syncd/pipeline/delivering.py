@@ -25,12 +25,16 @@ log = get_log("syncd.distribution")
 def finish(here: Installation, run: Run) -> Run:
     """Do what follows from an applied run, and return it: a policy is in force, a licence goes to who waits for one.
 
+    Whom a platform could not take as a policy wanted, and can by now, goes there.
+
     To be called after every apply; harmless for all other runs, and when repeated.
     """
+    from .fitting import reconsider
     from .licences import grant
     from .policy import finish_policy
 
     finish_policy(here, run)
+    reconsider(here)
     grant(here)
     return run
 

@@ -25,6 +25,7 @@ from ..store.settling import settle_asked
 from ..store.staging import FLUSH, Staging
 from ..store.summary import PlanView
 from .delivering import lanes_of
+from .fitting import demands_by_platform, effect_on
 from .installation import Installation, platform_of, service_of
 from .licences import grant
 from .line import apply_run, report_plan
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 CHUNK = 1000
 """How many accounts are looked at together."""
 
-_EFFECTS = {"add": "appear", "delete": "vanish"}
 _WAITS = frozenset({"pending", "waiting"})
 
 Effects = Counter[tuple[str, str]]
@@ -181,10 +181,13 @@ def _waits_for_others(here: Installation, run: Run, changed: Mapping[str, str]) 
 def _operations(
     here: Installation, enterprise: str, lanes: list[Lane], effects: Effects
 ) -> Iterator[Operation]:
-    """Yield an operation for each account and platform where something changes, counting the effects."""
-    from ..distribution.steps import step_of
+    """Yield an operation for each account and platform where something changes, counting the effects.
+
+    Whom a platform could not take is detained, and none of those.
+    """
     from ..store.remotes import Due
 
+    demands = demands_by_platform(here, enterprise)
     for account, kind, attributes, disabled_by, revision, remotes in _accounts(here, enterprise):
         for lane in lanes:
             state, remote_id, delivered = remotes.get(lane.name, (None, None, None))
@@ -192,12 +195,14 @@ def _operations(
                 account, 0, remote_id, delivered, 0, enterprise, kind, attributes, disabled_by,
                 None, None, None, None, None,
             )  # fmt: skip
-            step = step_of(lane, row)
-            effect = None if step is None else _EFFECTS.get(step.action, "change")
-            if step is None or effect is None or (state in _WAITS and effect != "vanish"):
-                continue  # what waits to be delivered is delivered by the new policy anyway
-            effects[lane.name, effect] += 1
-            told = {"platform": lane.name, "effect": effect, "changed": sorted(step.changed)}
+            effect = effect_on(here.database, lane, demands.get(lane.name), row)
+            if effect is None:
+                continue
+            if not effect.faults:
+                if state in _WAITS and effect.name != "vanish":
+                    continue  # what waits to be delivered is delivered by the new policy anyway
+                effects[lane.name, effect.name] += 1
+            told = {"platform": lane.name, "effect": effect.name, "changed": sorted(effect.changed)}
             yield operation(
                 anchor=None,
                 kind="update",
@@ -207,6 +212,7 @@ def _operations(
                 before={},
                 after={},
                 record=encode(told),
+                faults=effect.faults,
                 account_kind=kind,
                 seen=revision,
             )

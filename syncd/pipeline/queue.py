@@ -229,6 +229,11 @@ def edit(
     """
     (one,) = found(here, [number])
     require_typable(here, changes)
+    if one.link_action == "policy":
+        raise SyncdError(
+            f"operation {number} changes nothing of the account but what a platform is told: "
+            f"syncd accounts edit {one.account}"
+        )
     if one.record is None or one.link_action == "drop" or (one.link_action == "make" and one.replaced):
         raise SyncdError(
             f"operation {number} proposes to {one.kind} an account; there is nothing to edit in it"

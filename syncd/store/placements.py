@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from .database import Database
-from .remotes import time_of
+from .database import OPEN, Database
+from .remotes import Due, time_of
 from .sealed import OF_ACCOUNT
 
 
@@ -40,14 +41,18 @@ class Placement(NamedTuple):
 
 
 def rivals(
-    database: Database, platform: str, enterprise: str, attribute: str, folded: str
+    database: Database, platform: str, enterprise: str, attribute: str, folded: str, *, expected: bool = False
 ) -> list[Placement]:
-    """Return the rows of a platform whose accounts, of other enterprises, have this key or did not let it go yet."""
+    """Return the rows of a platform whose accounts, of other enterprises, have this key or did not let it go yet.
+
+    ``expected``: also of accounts that have no row there.
+    """
     rows = database.conn.execute(
-        "SELECT r.account, r.state, r.remote_id, a.enterprise, a.kind, a.attributes, a.disabled_by, a.deleted_at, NULL"
-        " FROM keys k JOIN remotes r ON r.platform = ? AND r.account = k.account JOIN accounts a ON a.id = k.account"
+        "SELECT a.id, COALESCE(r.state, ''), r.remote_id, a.enterprise, a.kind, a.attributes, a.disabled_by, a.deleted_at, NULL"
+        f" FROM keys k {'LEFT ' if expected else ''}JOIN remotes r ON r.platform = ? AND r.account = k.account"
+        " JOIN accounts a ON a.id = k.account"
         " WHERE k.attribute = ? AND k.folded = ? AND k.enterprise <> ?"
-        "  AND (k.releasing = 0 OR (r.state <> 'done' AND r.remote_id IS NOT NULL)) ORDER BY r.account",
+        "  AND (k.releasing = 0 OR (r.state <> 'done' AND r.remote_id IS NOT NULL)) ORDER BY a.id",
         (platform, attribute, folded, enterprise),
     )
     return [Placement(*row) for row in rows]
@@ -128,3 +133,36 @@ def placements(database: Database, platform: str, size: int = 500) -> Iterator[l
             return
         after = rows[-1][0]
         yield [Placement(*row) for row in rows]
+
+
+def withheld(database: Database) -> list[tuple[int, str, Due]]:
+    """Return who is to appear or change on a platform that could not take them, and may by now.
+
+    Each is an operation, its platform, and the account as it is; also of whom another account had a key.
+    """
+    rows = database.conn.execute(
+        "SELECT o.id, json_extract(o.record, '$.platform') AS platform, a.id, 0, r.remote_id, r.delivered, 0,"
+        " a.enterprise, a.kind, a.attributes, a.disabled_by, a.deleted_at, NULL, NULL, NULL, NULL"
+        " FROM operations o INDEXED BY operations_open JOIN accounts a ON a.id = o.account"
+        " LEFT JOIN remotes r ON r.account = a.id AND r.platform = json_extract(o.record, '$.platform')"
+        f" WHERE o.{OPEN} AND o.state = 'detained' AND o.connection IS NULL AND o.link_action = 'policy'"
+        " AND json_extract(o.record, '$.effect') <> 'vanish'"
+        " AND (a.revision IS NOT o.seen OR instr(o.reasons, '\"key_taken\"'))"
+    )
+    return [(operation, platform, Due(*rest)) for operation, platform, *rest in rows]
+
+
+def give_back(conn: sqlite3.Connection, operations: Sequence[int], now: str) -> None:
+    """End what was withheld: the platforms look at these accounts again. Within the transaction at hand."""
+    ids = json.dumps(operations)
+    conn.execute(
+        "INSERT INTO remotes (platform, account, wanted) SELECT json_extract(o.record, '$.platform'), a.id, a.revision"
+        " FROM operations o JOIN accounts a ON a.id = o.account WHERE o.id IN (SELECT value FROM json_each(?))"
+        " ON CONFLICT (platform, account) DO UPDATE SET"
+        "  wanted = excluded.wanted, state = 'pending', attempts = 0, next_try = NULL, message = NULL",
+        (ids,),
+    )
+    conn.execute(
+        "UPDATE operations SET state = 'superseded', changed_at = ? WHERE id IN (SELECT value FROM json_each(?))",
+        (now, ids),
+    )

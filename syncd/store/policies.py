@@ -15,7 +15,7 @@ from .runs import Run, supersede
 
 NOT_WITHHELD = """NOT EXISTS (SELECT 1 FROM operations w WHERE w.account = r.account AND w.link_action = 'policy'
   AND w.state = 'detained' AND json_extract(w.record, '$.platform') = r.platform)"""
-"""True of a row ``r`` of ``remotes`` unless a guard keeps its account from vanishing from that platform."""
+"""True of a row ``r`` of ``remotes`` unless what a policy wants of its account on that platform is detained."""
 
 
 def in_force(database: Database) -> dict[str, str]:

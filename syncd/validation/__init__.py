@@ -2,7 +2,7 @@
 
 from .judging import Check, fits, judge
 from .rules import RULES, Test, ascii_only, digits, e_mail, latin_1, length, one_of, pattern, plain_text
-from .stage import Demand, Places, judged, validate
+from .stage import Demand, Places, judged, lacking, validate
 
 __all__ = [
     "RULES",
@@ -16,6 +16,7 @@ __all__ = [
     "fits",
     "judge",
     "judged",
+    "lacking",
     "latin_1",
     "length",
     "one_of",

@@ -108,11 +108,18 @@ def _demanded(
 ) -> Iterator[Fault]:
     for demand in demands:
         if demand.serves(kind, values):
-            fields, faults = _fitted(demand, values)
+            faults: Iterable[Fault] = lacking(demand, values)
             if faults and was is not None and demand.serves(kind, was):
-                faults = [*_of_the_change(faults, fields, _fitted(demand, was)[0])]
-            for fault in faults:
-                yield fault._replace(message=f"platform {demand.platform}: {fault.message}")
+                faults = _of_the_change(faults, _fitted(demand, values)[0], _fitted(demand, was)[0])
+            yield from faults
+
+
+def lacking(demand: Demand, values: Mapping[str, Value]) -> list[Fault]:
+    """Return why a platform cannot take an account with these values; a fault's attribute is its field."""
+    return [
+        fault._replace(message=f"platform {demand.platform}: {fault.message}")
+        for fault in _fitted(demand, values)[1]
+    ]
 
 
 def _fitted(demand: Demand, values: Mapping[str, Value]) -> tuple[Mapping[str, Value], list[Fault]]:
