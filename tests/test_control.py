@@ -155,6 +155,8 @@ class TestCalls:
         [
             ("Sync", {}, "sync --json --"),
             ("Sync", {"sources": ["hr", "--x"], "full": True}, "sync --full --json -- hr --x"),
+            ("Sync", {"enterprise": "acme"}, "sync --enterprise=acme --json --"),
+            ("Preview", {"enterprise": "--x", "full": True}, "preview --enterprise=--x --full --json --"),
             ("Preview", {"sources": ["hr"]}, "preview --json -- hr"),
             ("Apply", {"run": 4, "plan": "0a", "why": "-x y"}, "apply --plan=0a --json --why=-x y -- 4"),
             ("Undo", {"run": 4, "preview": True}, "undo --preview --json -- 4"),
@@ -608,8 +610,8 @@ class TestFuzz:
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
         max_leaves=6,
     )
-    NAMES = st.sampled_from(["arguments", "terminal", "agreed", "asked_by", "sources", "full", "run", "plan", "why",
-                             "preview", "operations", "all", "connection", "interface"])  # fmt: skip
+    NAMES = st.sampled_from(["arguments", "terminal", "agreed", "asked_by", "sources", "full", "enterprise", "run",
+                             "plan", "why", "preview", "operations", "all", "connection", "interface"])  # fmt: skip
     METHODS = st.sampled_from(["Command", "Status", "Sync", "Preview", "Apply", "Undo", "Release", "Discard"])
 
     @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])

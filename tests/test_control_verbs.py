@@ -324,6 +324,15 @@ class TestTypedMethods:
         assert {"exit_code": 0} == nothing["parameters"]
         assert "org.syncd.Failed" == refused["error"]
 
+    def test_a_machine_names_an_enterprise_instead_of_its_sources(self, served):
+        [planned] = served.door.ask("org.syncd.Preview", enterprise="acme")
+        [nobody] = served.door.ask("org.syncd.Preview", enterprise="emca")
+        [both] = served.door.ask("org.syncd.Sync", enterprise="acme", sources=["hr"])
+
+        assert ["hr", "directory"] == [run["connection"] for run in planned["parameters"]["document"]["runs"]]
+        assert "there is no enterprise 'emca'" in nobody["parameters"]["message"]
+        assert ("org.syncd.Failed", 64) == (both["error"], both["parameters"]["exit_code"])
+
     def test_a_source_that_fails_is_in_the_document(self, served):
         (served.folder / "hr.csv").unlink()
         [reply] = served.door.ask("org.syncd.Preview", sources=["hr"])

@@ -239,8 +239,10 @@ def _why(given: Parameters) -> list[str]:
 
 def _reading(verb: str) -> Callable[[Parameters], tuple[list[str], list[Any]]]:
     def words(given: Parameters) -> tuple[list[str], list[Any]]:
+        enterprise = given.optional("enterprise", given.text)
+        of = [] if enterprise is None else [f"--enterprise={enterprise}"]
         full = ["--full"] if given.optional("full", given.flag) else []
-        return [verb, *full], given.optional("sources", given.texts) or []
+        return [verb, *of, *full], given.optional("sources", given.texts) or []
 
     return words
 
