@@ -257,6 +257,13 @@ class TestDeliveries:
         assert "phonebook.csv" in waiting["message"]
         assert [] == broken.json("deliveries", "list", "--platform", "other")["deliveries"]
 
+    def test_what_the_configuration_changed_for_the_platform_is_said_to_come_first(self, broken):
+        broken.run("accounts", "edit", "ada", "phone=1")
+        broken.set('columns = ["login", "email", "phone"]', 'columns = ["login", "email"]')
+        (waiting,) = broken.json("deliveries")["deliveries"]
+
+        assert "nothing is delivered until what the configuration changed is applied" in waiting["message"]
+
     def test_retry_tries_at_once(self, broken):
         broken.run("accounts", "edit", "ada", "phone=1")
         (broken.folder / "phonebook.csv").rmdir()

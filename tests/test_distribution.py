@@ -1159,6 +1159,29 @@ class TestPending:
             (row.platform, row.account, row.state, row.age) for row in rows
         ]
 
+    def test_who_is_held_is_told_for_whom(self, company, desk, clock):
+        giver = company.add(extension="4001", email="ann@acme.example", display_name="Ann")
+        other, taker = company.add(extension="4002", login="bob"), company.add(login="cem")
+        deliver(company, lane(desk))
+        company.change_all({
+            giver: {"extension": "4003", "email": None},
+            other: {"extension": "4001", "email": "ann@acme.example"},
+            taker: {"extension": "4002"},
+        })  # fmt: skip
+        desk.before = raising(Rejected("no"), method="update", subject=str(giver))
+        deliver(company, lane(desk))
+
+        assert {
+            giver: "rejected: no",
+            other: f"waits for the email and extension that the platform still has under account {giver}, Ann",
+            taker: f"waits for the extension that the platform still has under account {other}, bob",
+        } == {row.account: row.message for row in pending(company.database, clock.now)}
+
+    def test_who_was_not_come_to_yet_is_held_by_nobody(self, company, clock):
+        company.add(extension="4001")
+
+        assert [None] == [row.message for row in pending(company.database, clock.now)]
+
     def test_a_person_can_let_one_or_all_be_tried_again(self, company, desk, clock):
         numbers = [company.add() for _ in range(3)]
         desk.before = raising(Rejected("no"), times=3)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from companies import ONE_SOURCE, PHONEBOOK, Company
 
+from syncd.distribution import pending
 from syncd.model import Objection
 from syncd.pipeline import queue
 from syncd.pipeline.delivering import finish
@@ -92,7 +93,15 @@ def test_nobody_who_is_detained_vanishes_because_something_else_of_them_changes(
     company.sync()
 
     assert "s1" in company.on()
-    assert "pending" == company.value("SELECT state FROM remotes WHERE account = ?", company.account("s1"))
+    (row,) = pending(company.here.database, company.here.clock())
+    held = company.value(
+        "SELECT MAX(id) FROM operations WHERE account = ? AND state = 'detained'", row.account
+    )
+    assert (company.account("s1"), "pending") == (row.account, row.state)
+    assert (
+        f"a guard detained that it vanishes there, as operation {held}: syncd queue show {held}"
+        == row.message
+    )
 
 
 def test_what_was_detained_vanishes_once_a_person_releases_it(company):

@@ -74,14 +74,16 @@ def _document(one: LaneReport) -> dict[str, Any]:
 _NUMBERS = ("confirmed", "unchanged", "failed", "waiting", "held")
 
 
+_CLOSED = "nothing is delivered until what the configuration changed is applied: syncd runs --state held"
+
+
 def _closed(name: str) -> dict[str, Any]:
-    message = "nothing is delivered until what the configuration changed is applied: syncd runs --state held"
     return {
         "platform": name,
         **dict.fromkeys(_NUMBERS, 0),
         "stopped": "policy",
         "until": None,
-        "message": message,
+        "message": _CLOSED,
         "exit_code": 3,
     }
 
@@ -129,19 +131,11 @@ def list_(ctx: click.Context, /, *, platform: str | None, as_json: bool) -> None
         write_json_list("deliveries", found)
         return
     zone = here.settings.timezone
+    plain = ("platform", "account", "who", "state", "attempts")
     table(
-        ("platform", "account", "who", "state", "attempts", "age", "next try", "message"),
+        (*plain, "age", "next try", "message"),
         (
-            (
-                one["platform"],
-                one["account"],
-                one["who"],
-                one["state"],
-                one["attempts"],
-                age_text(one["age_seconds"]),
-                when(one["next_try"], zone),
-                one["message"],
-            )
+            (*map(one.get, plain), age_text(one["age_seconds"]), when(one["next_try"], zone), one["message"])
             for one in found
         ),
         empty="every platform has what it should have",
@@ -151,8 +145,10 @@ def list_(ctx: click.Context, /, *, platform: str | None, as_json: bool) -> None
 def _pending(here: Installation, platform: str | None) -> Iterator[dict[str, Any]]:
     from ..distribution import pending
     from ..model.naming import label
+    from ..pipeline.policy import unsettled
     from .documents import attributes_of
 
+    closed = set(unsettled(here))
     for one in pending(here.database, here.clock()):
         if platform in (None, one.platform):
             yield {
@@ -164,7 +160,7 @@ def _pending(here: Installation, platform: str | None) -> Iterator[dict[str, Any
                 "attempts": one.attempts,
                 "next_try": one.next_try,
                 "age_seconds": int(one.age),
-                "message": one.message,
+                "message": _CLOSED if one.platform in closed and one.state != "failed" else one.message,
             }
 
 

@@ -16,7 +16,7 @@ _NAMED = 3
 def held_by(conn: sqlite3.Connection, operation: int, attribute: str, folded: str, account: int) -> str:
     """Say that an operation wants a key that an account has."""
     key, wanting = f"{attribute} {folded!r}", _wanting(conn, operation)
-    return f"{key} belongs to {_holding(conn, account)}, and is wanted by {wanting}"
+    return f"{key} belongs to {holding(conn, account)}, and is wanted by {wanting}"
 
 
 def held_elsewhere(conn: sqlite3.Connection, taken: Taken) -> str:
@@ -36,7 +36,8 @@ def wanted_by(conn: sqlite3.Connection, operations: Sequence[int], attribute: st
     return f"{attribute} {folded!r} is wanted by {', by '.join(named)}, and by {last}"
 
 
-def _holding(conn: sqlite3.Connection, account: int) -> str:
+def holding(conn: sqlite3.Connection, account: int) -> str:
+    """Return an account by its number, its sources and its name."""
     attributes, sources = conn.execute(
         "SELECT a.attributes, (SELECT group_concat(name, ' and ') FROM (SELECT DISTINCT c.name FROM links l"
         "   JOIN connections c ON c.id = l.connection WHERE l.account = a.id ORDER BY c.name))"

@@ -9,12 +9,17 @@ from datetime import datetime
 from typing import NamedTuple
 
 from .database import OPEN, Database
+from .handovers import contended
+from .owners import holding
 from .remotes import Due, time_of
 from .sealed import OF_ACCOUNT
 
 
 class Pending(NamedTuple):
-    """One row that is not done, for people; ``age`` is the seconds since the change that it waits for."""
+    """One row that is not done, for people; ``age`` is the seconds since the change that it waits for.
+
+    ``message`` is what was last heard of it or, where nothing may be asked of the platform yet, what it waits for.
+    """
 
     platform: str
     account: int
@@ -114,9 +119,37 @@ def pending(database: Database, now: datetime) -> Iterator[Pending]:
         " FROM remotes r LEFT JOIN operations o ON o.id = r.wanted"
         " WHERE r.state <> 'done' ORDER BY r.platform, r.wanted"
     )
-    for *head, since in rows:
-        time = time_of(since) or now
-        yield Pending._make((*head, max(0.0, (now - time).total_seconds())))
+    held: dict[str, dict[int, str]] = {}
+    for platform, account, wanted, state, attempts, next_try, message, since in rows:
+        if message is None and platform not in held:
+            held[platform] = _held(database, platform)
+        why = held[platform].get(account) if message is None else message
+        age = max(0.0, (now - (time_of(since) or now)).total_seconds())
+        yield Pending(platform, account, wanted, state, attempts, next_try, why, age)
+
+
+def _held(database: Database, platform: str) -> dict[int, str]:
+    """Return, by account, what has to come first where nothing may be asked of the platform yet."""
+    rows = database.conn.execute(
+        f"SELECT account, id FROM operations WHERE {OPEN} AND state = 'detained' AND link_action = 'policy'"
+        " AND json_extract(record, '$.platform') = ?",
+        (platform,),
+    )
+    why = {
+        account: f"a guard detained that it vanishes there, as operation {operation}: syncd queue show {operation}"
+        for account, operation in rows
+    }
+    kept: dict[int, dict[int, list[str]]] = {}
+    for one in contended(database):
+        if one.platform == platform:
+            kept.setdefault(one.account, {}).setdefault(one.holder, []).append(one.attribute)
+    for account, holders in kept.items():
+        still = (
+            f"for the {' and '.join(names)} that the platform still has under {holding(database.conn, holder)}"
+            for holder, names in holders.items()
+        )
+        why.setdefault(account, f"waits {', and '.join(still)}")
+    return why
 
 
 def placements(database: Database, platform: str, size: int = 500) -> Iterator[list[Placement]]:
