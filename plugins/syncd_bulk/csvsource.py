@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import blake2b
+from operator import itemgetter
 
 from pydantic import Field
 
@@ -59,14 +60,17 @@ class CsvSource(FileSource):
         disabled = disabling(options)
         picked = [(name, position[name]) for name in self.selected or file.header if name in position]
         unknown = frozenset(self.selected) - frozenset(file.header)
-        salt = self._salt(file.header)
+        used = itemgetter(
+            anchor_at, anchor_at if enabled_at is None else enabled_at, *(at for _, at in picked)
+        )
+        salt = self._salt(*(name for name, _ in picked))
         for row in file:
             cells = row.cells
             anchor = cells[anchor_at].strip() if row.aligned else ""
             if row.faults or not anchor:
                 yield self._bad(row, anchor)
                 continue
-            digest = blake2b("\0".join(cells).encode(), digest_size=16, person=salt).digest()
+            digest = blake2b("\0".join(used(cells)).encode(), digest_size=16, person=salt).digest()
             attributes = {name: (cells[place],) if cells[place] else () for name, place in picked}
             enabled = enabled_at is None or not disabled(cells[enabled_at])
             yield Found(row.line, anchor, Entry(anchor, attributes, enabled, digest, unknown), ())

@@ -52,6 +52,7 @@ class LdifSource(FileSource):
         options, salt = self.options, self._salt()
         anchor_slot, enabled_slot = options.anchor.lower(), (options.enabled or "").lower()
         wanted = (*self.selected, anchor_slot, enabled_slot) if self.selected else None
+        used = [slot.lower() for slot in wanted or ()]
         self._file = file = LdifFile(copy.file, wanted, options.caps)
         spelled = [(name, name.lower()) for name in self.selected]
         disabled = _disabled_bit if enabled_slot == "useraccountcontrol" else disabling(options)
@@ -62,7 +63,8 @@ class LdifSource(FileSource):
             if entry.faults or not anchor:
                 yield self._bad(entry, anchor, len(anchors))
                 continue
-            digest = blake2b(entry.raw, digest_size=16, person=salt).digest()
+            told = repr([values.get(slot) for slot in used]).encode() if used else entry.raw
+            digest = blake2b(told, digest_size=16, person=salt).digest()
             if spelled:
                 attributes = {name: tuple(values[slot]) for name, slot in spelled if slot in values}
             else:

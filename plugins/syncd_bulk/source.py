@@ -228,9 +228,13 @@ class FileSource(Source):
             text.append("nothing of the file is used; mend it, or set partial = true to use its good rows")
         raise Denied("\n".join(text))
 
-    def _salt(self, *parts: object) -> bytes:
-        """Return what makes a fingerprint differ when the options make another entry of the same bytes."""
-        about = (self.options.model_dump(include={"enabled", "disabled"}), self.selected, parts)
+    def _salt(self, *there: str) -> bytes:
+        """Return what makes a fingerprint differ when the options make another entry of the same values.
+
+        ``there`` are the columns that the values stand in. Fingerprints are of those values alone, and not of the
+        whole row: they have no key, and who knew the rest of it could try what a column says that is not mapped.
+        """
+        about = (self.options.model_dump(include={"enabled", "disabled"}), self.selected, there)
         return blake2b(repr(about).encode(), digest_size=16).digest()
 
 

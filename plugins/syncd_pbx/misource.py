@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import blake2b
 from typing import BinaryIO, Literal, cast
 
 from pydantic import Field
@@ -129,9 +128,8 @@ class MivoiceSource(FileSource):
         read = {anchor: rows for anchor, rows in people.items() if devices.wants(rows)}
         self._passed = passed + sum(len(rows) for anchor, rows in people.items() if anchor not in read)
         yield Found(1, None, None, (), self._passed)
-        salt = self._salt(file.header, options.model_dump())
         for anchor, rows in read.items():
-            yield devices.found(anchor, rows, salt)
+            yield devices.found(anchor, rows)
 
     def _notes(self) -> Iterator[str]:
         if self._file is None:
@@ -188,21 +186,18 @@ class Devices:
             row.faults or self._cell(row, options.dynamic).casefold() not in _NO for row in rows
         )
 
-    def found(self, anchor: str, rows: Sequence[CsvRow], salt: bytes) -> Found:
-        """Return the person of these rows."""
+    def found(self, anchor: str, rows: Sequence[CsvRow]) -> Found:
+        """Return the person of these rows; without a fingerprint, as that of whole rows would tell of codes in them."""
         line, faults = rows[0].line, [fault for row in rows for fault in row.faults]
         faults += [fault for name in _PERSON for fault in self._disagreeing(name, rows)]
         if faults:
             return Found(line, anchor, None, tuple(faults), len(rows))
-        text = "\0".join(cell for row in rows for cell in row.cells)
-        digest = blake2b(text.encode(), digest_size=16, person=salt).digest()
         attributes = {name: _distinct(self._cell(row, name) for row in rows) for name in self._names}
         if self._together:
             numbers = self._numbers(rows)
             attributes |= {name: numbers[name] for name in self._together}
-        return Found(
-            line, anchor, Entry(anchor, attributes, self._enabled(rows), digest, self._unknown), (), len(rows)
-        )
+        entry = Entry(anchor, attributes, self._enabled(rows), unknown=self._unknown)
+        return Found(line, anchor, entry, (), len(rows))
 
     def _numbers(self, rows: Sequence[CsvRow]) -> dict[str, tuple[str, ...]]:
         number, kind = self._options.number, self._options.device

@@ -26,7 +26,8 @@ class Entry:
     absent or an empty tuple. Names in ``unknown`` were not told by the source and so are not "empty":
     what is stored of them stays. ``enabled`` is False where the source itself has disabled the person.
     ``fingerprint`` is any digest that differs whenever the entry differs (at most 32 bytes); without
-    one the engine makes its own, at the price of decoding every entry at every read.
+    one the engine makes its own, at the price of decoding every entry at every read. Make it of nothing but what
+    is selected: it is stored, and what else the source has of the person could be guessed by it.
 
     A subclass may leave ``anchor`` and ``attributes`` unset and decode them in ``__getattr__``:
     an entry whose fingerprint is known is never asked for either.

@@ -154,6 +154,40 @@ def test_fingerprints_differ_exactly_when_the_entry_does(from_csv):
     assert not set(prints(PEOPLE, enabled="mail")) & set(prints(PEOPLE, enabled="mail", disabled=("a@x",)))
 
 
+def test_a_column_that_is_not_mapped_is_in_no_fingerprint(from_csv):
+    """Of a code in it, all could be tried against the database by who knows the rest of the row."""
+    data = b"id,name,code,active\n1,Ada,4711,yes\n2,Bob,4712,no\n"
+
+    def prints(data, **options):
+        return [item.fingerprint for item in from_csv(data, **options).read(None) if isinstance(item, Entry)]
+
+    before = prints(data, select=("name",), enabled="active")
+    assert 2 == len(set(before))
+    assert before == prints(data.replace(b"4711", b"0815"), select=("name",), enabled="active")
+    assert before == prints(b"active,id,name\nyes,1,Ada\nno,2,Bob\n", select=("name",), enabled="active")
+    assert before != prints(data.replace(b"yes", b"no"), select=("name",), enabled="active")
+    assert before != prints(data.replace(b"4711", b"0815"), select=("name", "code"), enabled="active")
+    moved = prints(b"id,name,mail\n1,a@x,\n", select=("name", "mail"))
+    assert moved != prints(b"id,name,mail\n1,,a@x\n", select=("name", "mail"))
+    assert moved != prints(b"id,name\n1,a@x\n", select=("name", "mail"))
+
+
+def test_an_attribute_that_is_not_mapped_is_in_no_fingerprint(from_ldif):
+    def prints(data, select=("givenName", "mail"), **options):
+        made = from_ldif(data, select=select, **options)
+        return [item.fingerprint for item in made.read(None) if isinstance(item, Entry)]
+
+    before = prints(DIRECTORY)
+    assert 2 == len(set(before))
+    assert before == prints(DIRECTORY.replace(b"uid: ada", b"uid: eva").replace(b"uid=ada", b"uid=eva"))
+    assert before == prints(DIRECTORY.replace(b"mail: b@x\n", b"mail: b@\n x\nemployeeNumber: 4711\n"))
+    assert before != prints(DIRECTORY.replace(b"mail: b@x\n", b""))
+    assert before != prints(DIRECTORY.replace(b"mail: a@x\nmail: b@x\n", b"mail: b@x\nmail: a@x\n"))
+    named = prints(DIRECTORY, enabled="uid")
+    assert named != prints(DIRECTORY.replace(b"uid: ada", b"uid: no"), enabled="uid")
+    assert prints(DIRECTORY, ("dn",)) != prints(DIRECTORY.replace(b"uid=ada", b"uid=eva"), ("dn",))
+
+
 @pytest.mark.parametrize(
     ("value", "disabled", "enabled"),
     [

@@ -159,6 +159,16 @@ def test_codes_and_passwords_are_never_read(tmp_path, column):
         people(source(tmp_path, "a,1234,20095,x", header=header, selected=["Login ID", column]))
 
 
+def test_a_code_that_is_not_read_is_in_no_fingerprint_either(tmp_path):
+    header = "Login ID,First Name,Login Code"
+    one, other = (
+        people(source(tmp_path, f"a,Ada,{code}", header=header, selected=["First Name"]))["a"]
+        for code in ("1234", "4321")
+    )
+
+    assert one.fingerprint == other.fingerprint
+
+
 def test_check_says_what_was_found_in_the_file(tmp_path):
     assert [
         f"{tmp_path}/users.csv: 2 good rows, 0 bad ones",
