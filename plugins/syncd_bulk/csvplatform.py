@@ -17,15 +17,15 @@ from pydantic import Field, field_validator, model_validator
 from syncd import Account, Denied, Rejected
 
 from .batch import Stored
+from .columns import columns_of
 from .csvfile import CsvFile
 from .outputs import Draft, drafted, hidden, open_own, translated
 from .platform import (
-    Column,
+    FileColumn,
     FilePlatform,
     OutputOptions,
     Switch,
     check_key,
-    columns_of,
     fields_of,
     problem_of,
     texts_of,
@@ -48,7 +48,7 @@ class CsvPlatform(FilePlatform):
         """Every setting of a platform of ``type = "csv"``."""
 
         path: str = Field(description="the file to write, as an absolute path")
-        columns: dict[str, Column] = Field(
+        columns: dict[str, FileColumn] = Field(
             min_length=1,
             description="column -> account attribute, in the order of the file; a list means equal names",
         )

@@ -9,8 +9,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from .columns import columns_of
 from .ldifwriter import split
-from .platform import Column, OutputOptions, Switch, columns_of
+from .platform import FileColumn, OutputOptions, Switch
 
 _PERSON = ("top", "person", "organizationalPerson", "inetOrgPerson")
 _DESCRIPTION = re.compile(r"[A-Za-z][A-Za-z0-9-]*(?:;[A-Za-z0-9-]+)*")
@@ -35,7 +36,7 @@ class LdifOptions(OutputOptions):
     dn: str = Field(
         description="the name of an entry, with attributes in braces: 'uid={uid},ou=people,dc=acme,dc=example'"
     )
-    attributes: dict[str, Column] = Field(
+    attributes: dict[str, FileColumn] = Field(
         min_length=1, description="attribute of the entry -> account attribute; a list means equal names"
     )
     object_class: tuple[str, ...] = Field(

@@ -13,35 +13,22 @@ from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 import syncd
-from syncd import VOCABULARY, Account, Delivery, Denied, Gone, Outcome, Platform, Rejected, Unavailable
+from syncd import Account, Delivery, Denied, Gone, Outcome, Platform, Rejected, Unavailable
 
 from .batch import Batch, Stored
+from .columns import Column, Strict
 from .outputs import shape, translated
 
 MOST_BYTES = 256 << 10
 _LEAST_BATCH = 10_000
 
 
-class Strict(BaseModel):
-    """How options behave: unknown names are errors, and errors do not repeat what was written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
-
-
-class Column(Strict):
+class FileColumn(Column):
     """One column, or one attribute of an entry. A text alone is the account attribute."""
 
-    attribute: str = Field(
-        description="the account attribute that fills it, unless the platform's map says otherwise"
-    )
-    required: bool = Field(default=False, description="an account without it cannot be delivered")
-    limit: int | None = Field(default=None, ge=1, description="characters at most")
-    pattern: str | None = Field(
-        default=None, description="a regular expression that the whole value must match"
-    )
     many: bool = Field(default=False, description="takes several values")
     key: bool = Field(default=False, description="two accounts never share a value")
 
@@ -71,31 +58,13 @@ class OutputOptions(Strict):
         return path
 
 
-def columns_of(value: object) -> object:
-    """Return ``columns`` (or ``attributes``) as a table of tables, from a list or a table of texts."""
-    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
-        if twice := sorted({name for name in value if value.count(name) > 1}):
-            raise ValueError(f"names {', '.join(map(repr, twice))} twice; every name stands once")
-        return {name: {"attribute": name} for name in value}
-    if isinstance(value, Mapping):
-        return {name: {"attribute": one} if isinstance(one, str) else one for name, one in value.items()}
-    return value
-
-
 def fields_of(
-    columns: Mapping[str, Column], needed: Collection[str] = (), keys: Collection[str] = ()
+    columns: Mapping[str, FileColumn], needed: Collection[str] = (), keys: Collection[str] = ()
 ) -> dict[str, syncd.Field]:
     """Return the declaration of the columns; ``needed`` must be there and ``keys`` be unique, whatever they say."""
     return {
-        name: syncd.Field(
-            attribute=column.attribute,
-            description=f"{name} in the file",
-            required=column.required or name in needed,
-            limit=column.limit,
-            pattern=column.pattern,
-            key=column.key or name in keys,
-            many=column.many,
-            secret=column.attribute in VOCABULARY.secrets,
+        name: column.declared(
+            f"{name} in the file", required=name in needed, key=column.key or name in keys, many=column.many
         )
         for name, column in columns.items()
     }

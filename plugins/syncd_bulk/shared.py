@@ -11,12 +11,10 @@ from .inputs import Copy
 from .ldifoptions import Template, alone, check_dn, check_names, template_of
 from .outputs import Draft, drafted, hidden, open_own, publish, shape, translated
 from .platform import (
-    Column,
     FilePlatform,
     OutputOptions,
     Switch,
     check_key,
-    columns_of,
     fields_of,
     problem_of,
     texts_of,
@@ -27,7 +25,6 @@ from .source import FileOptions, FileSource, Found, disabling
 __all__ = [
     "BadFile",
     "Batch",
-    "Column",
     "Copy",
     "CsvFile",
     "CsvRow",
@@ -45,7 +42,6 @@ __all__ = [
     "check_dn",
     "check_key",
     "check_names",
-    "columns_of",
     "disabling",
     "drafted",
     "fields_of",

@@ -15,10 +15,11 @@ from hashlib import blake2b
 from pathlib import PurePath
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from syncd import Checkpoint, Denied, Entry, Problem, Source, Unavailable
 
+from .columns import Strict
 from .inputs import Copy, Terms, private_copy
 from .rows import BadFile, Caps, Fault
 
@@ -26,10 +27,8 @@ _MOST_SHOWN = 20
 _DISABLED = ("0", "false", "no", "n", "off", "disabled", "inactive")
 
 
-class FileOptions(BaseModel):
+class FileOptions(Strict):
     """What both sources are told."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     path: str = Field(description="the file, as an absolute path; never a symbolic link")
     complete: Literal["stable", "trailer", "sidecar"] = Field(

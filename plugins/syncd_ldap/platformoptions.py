@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from syncd import VOCABULARY
+from syncd_bulk.columns import Column, Strict, columns_of
 
 from . import dn
 from .options import AttributeName, DistinguishedName, Filter, ServerOptions
@@ -31,23 +32,9 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
 kind ADS_UF_NORMAL_ACCOUNT; the permanent lock of draft-behera-ldap-password-policy; that of 389 Directory Server."""
 
 
-class Strict(BaseModel):
-    """How options behave: unknown names are errors, and errors do not repeat what was written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
-
-
-class Written(Strict):
+class Written(Column):
     """An attribute that is written. A text alone is the account attribute."""
 
-    attribute: str = Field(
-        description="the account attribute that fills it, unless the platform's map says otherwise"
-    )
-    required: bool = Field(default=False, description="an account without it cannot be delivered")
-    limit: int | None = Field(default=None, ge=1, description="characters at most")
-    pattern: str | None = Field(
-        default=None, description="a regular expression that the whole value must match"
-    )
     many: bool = Field(default=False, description="takes several values")
 
 
@@ -109,22 +96,13 @@ def _switch(value: object) -> object:
     return SWITCHES[value]
 
 
-def _columns(value: object) -> object:
-    """Return ``attributes`` as a table of tables, from a list or a table of texts."""
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return {name: {"attribute": name} for name in value}
-    if isinstance(value, Mapping):
-        return {name: {"attribute": one} if isinstance(one, str) else one for name, one in value.items()}
-    return value
-
-
 class PlatformOptions(ServerOptions):
     """The options of the platform ``ldap``."""
 
     base: DistinguishedName = Field(
         min_length=1, description="where new entries go; accounts are looked for here and below"
     )
-    attributes: Annotated[dict[AttributeName, Written], BeforeValidator(_columns)] = Field(
+    attributes: Annotated[dict[AttributeName, Written], BeforeValidator(columns_of)] = Field(
         min_length=1,
         description="LDAP attribute -> account attribute: what is written; a list means equal names",
     )

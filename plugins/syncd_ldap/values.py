@@ -20,12 +20,9 @@ def fields_of(options: PlatformOptions) -> dict[str, syncd.Field]:
     """Return the declaration of what the platform takes."""
     alone = options.key[0] if len(options.key) == 1 else None
     fields = {
-        name: syncd.Field(
-            attribute=one.attribute,
-            description=f"{name} of the entry",
-            required=one.required or name in {options.rdn, alone},
-            limit=one.limit,
-            pattern=one.pattern,
+        name: one.declared(
+            f"{name} of the entry",
+            required=name in {options.rdn, alone},
             key=name == options.rdn or name in options.key,
             many=one.many,
         )

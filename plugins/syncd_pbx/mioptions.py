@@ -9,9 +9,8 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import BeforeValidator, Field, model_validator
 
 import syncd
-from syncd_bulk.shared import OutputOptions, Template, alone, check_dn, check_names, columns_of, template_of
-
-from .options import Strict
+from syncd_bulk.columns import Strict, columns_of
+from syncd_bulk.shared import OutputOptions, Template, alone, check_dn, check_names, template_of
 
 Product = Literal["business", "office-400", "mx-one", "5000"]
 

@@ -10,9 +10,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     field_validator,
@@ -20,6 +18,7 @@ from pydantic import (
 )
 
 import syncd
+from syncd_bulk.columns import Column, Strict, columns_of
 
 T = TypeVar("T")
 _LOCAL = frozenset({"", "localhost", "127.0.0.1", "::1"})
@@ -30,25 +29,6 @@ DRIVERS = {
     "postgresql": "postgresql+psycopg",
 }
 """What a URL may begin with, and SQLAlchemy's name for it."""
-
-
-class Strict(BaseModel):
-    """How options behave: unknown names are errors, and errors do not repeat what was written."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
-
-
-class Column(Strict):
-    """One more column that is written. A text alone is the account attribute."""
-
-    attribute: str = Field(
-        description="the account attribute that fills it, unless the platform's map says otherwise"
-    )
-    required: bool = Field(default=False, description="an account without it cannot be delivered")
-    limit: int | None = Field(default=None, ge=1, description="characters at most")
-    pattern: str | None = Field(
-        default=None, description="a regular expression that the whole value must match"
-    )
 
 
 class Reference(Strict):
@@ -72,12 +52,6 @@ class Reference(Strict):
         return text
 
 
-def _columns(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {name: {"attribute": one} if isinstance(one, str) else one for name, one in value.items()}
-    return value
-
-
 def _pattern(text: str) -> str:
     try:
         re.compile(text)
@@ -86,7 +60,7 @@ def _pattern(text: str) -> str:
     return text
 
 
-Columns = Annotated[dict[str, Column], BeforeValidator(_columns)]
+Columns = Annotated[dict[str, Column], BeforeValidator(columns_of)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 
 
@@ -232,14 +206,4 @@ _OWN = frozenset(
 
 def fields_of(columns: Mapping[str, Column], table: str) -> dict[str, syncd.Field]:
     """Return the declaration of the configured columns."""
-    return {
-        name: syncd.Field(
-            attribute=column.attribute,
-            description=f"{table}.{name}",
-            required=column.required,
-            limit=column.limit,
-            pattern=column.pattern,
-            secret=column.attribute in syncd.VOCABULARY.secrets,
-        )
-        for name, column in columns.items()
-    }
+    return {name: column.declared(f"{table}.{name}") for name, column in columns.items()}
