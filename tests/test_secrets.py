@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +13,9 @@ from companies import ONE_SOURCE, PHONEBOOK, Company
 
 from syncd import ConfigError, SyncdError
 from syncd.config import load
+from syncd.daemon import generation
+from syncd.daemon.courier import Courier
+from syncd.daemon.site import Site
 from syncd.distribution.verifying import verify
 from syncd.model import Sealed, sampled, sealed_of
 from syncd.pipeline import people, queue, secrets
@@ -501,6 +505,57 @@ class TestTheVerbs:
         assert "secrets_key does not hold the key" in sealing.out("check", code=78)
         key.write_text(f"{key.read_text()}\n{old}")
         assert "secrets_key" not in sealing.out("check")
+
+    @pytest.fixture
+    def interrupted(self, sealing):
+        """The process was killed while it applied who has to get a password, and the key is away since."""
+        sealing.change(n4=("joan", "Joan", "Clarke", "joan@acme.example"))
+        run = sealing.json("preview", "hr")["runs"][0]["run"]
+        with closing(sqlite3.connect(sealing.database)) as conn, conn:
+            conn.execute("UPDATE runs SET state = 'applying' WHERE id = ?", (run,))
+        (sealing.folder / "key").rename(sealing.folder / "away")
+        return sealing
+
+    def test_a_run_that_waits_for_its_key_keeps_nobody_else_waiting(self, interrupted):
+        told = interrupted.run("accounts", "edit", "ada", "phone=1")
+        assert (0, True) == (told.exit_code, "phone: +49 40 111 -> 1" in told.stdout)
+        assert "has secrets to seal, and goes on by itself once their key is there" in told.stderr
+        assert f"{interrupted.folder}/key: there is no such file" in told.stderr
+
+        interrupted.out("sync", "directory")
+        for verb in ("sync", "preview"):
+            result = interrupted.json(verb, "hr", code=78)["runs"][0]
+            assert ("failed", True) == (result["state"], "has secrets to seal" in result["error"])
+        (run,) = interrupted.json("runs", "--state", "applying")["runs"]
+        told = interrupted.run("undo", str(run["run"]), "--yes")
+        assert (78, True) == (told.exit_code, "has secrets to seal" in told.stderr)
+        assert 0 != interrupted.run("secrets", "show", "joan", "password").exit_code
+
+    def test_a_service_that_begins_with_such_a_run_delivers_all_the_same(self, interrupted):
+        site = Site(
+            generation.load((interrupted.config,), None, {}),
+            (interrupted.config,),
+            {},
+            lambda: interrupted.now,
+        )
+        courier = Courier(site)
+        courier.ask()
+        site.stopping.set()
+        courier.thread.join(10)
+
+        assert (True, "") == (courier.resumed, courier.trouble)
+        assert ["hr"] == [
+            one["connection"] for one in interrupted.json("runs", "--state", "applying")["runs"]
+        ]
+
+    def test_it_goes_on_when_the_key_is_back(self, interrupted):
+        interrupted.run("accounts", "edit", "ada", "phone=1")
+        (interrupted.folder / "away").rename(interrupted.folder / "key")
+        told = interrupted.run("accounts", "edit", "ada", "phone=2")
+
+        assert "secrets to seal" not in told.stderr
+        assert 24 == len(interrupted.out("secrets", "show", "joan", "password").strip())
+        assert [] == interrupted.json("runs", "--state", "applying")["runs"]
 
     def test_a_key_that_cannot_be_written_is_said(self, office):
         assert "cannot be written" in office.run("secrets", "key", str(office.folder / "no" / "key")).stderr

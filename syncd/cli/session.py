@@ -188,6 +188,7 @@ class Session:
         from ..pipeline.installation import begin_observing
         from ..pipeline.line import resume
         from ..store.database import open_database
+        from .output import say
 
         if self.guest is not None:
             return self._lent(self.guest.writing(verb, self._opened))
@@ -195,7 +196,7 @@ class Session:
         self.own(verb)
         here = self._installed(open_database(self.database))
         begin_observing(here)
-        for run in resume(here):
+        for run in resume(here, left=lambda error: say(str(error))):
             finish(here, run)
         return here
 

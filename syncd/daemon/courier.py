@@ -17,6 +17,7 @@ from ..pipeline.delivering import deliver, finish
 from ..pipeline.installation import Installation
 from ..pipeline.line import resume
 from ..pipeline.policy import settle_policy
+from ..pipeline.sealing import Keyless
 from ..pipeline.turns import Stopping
 from ..store import remotes
 from .generation import Generation
@@ -146,7 +147,7 @@ class Courier:
     def _take_up(self, here: Installation) -> None:
         """Finish what a process that ended has left, then plan what the configuration changes for platforms."""
         if not self.resumed:
-            for run in resume(here, beat=self._beat):
+            for run in resume(here, beat=self._beat, left=_left):
                 finish(here, run)
             self.resumed = True
         self._beat("settle", 0)
@@ -175,6 +176,11 @@ class Courier:
         times += [lane.health.until(now) for lane in self.lanes]
         seconds = [(time - now).total_seconds() for time in times if time is not None]
         return max(1.0, min([_REST, *seconds]))
+
+
+def _left(error: Keyless) -> None:
+    """Say of a run that it waits; the reading of its source will fail with the same words."""
+    log.error("run_left", error=str(error))
 
 
 def _sum(before: LaneReport | None, now: LaneReport) -> LaneReport:

@@ -16,16 +16,15 @@ from ..model import Event, Objection
 from ..planning import plan
 from ..store import applying, runs
 from ..store.runs import Connection, Run
-from ..store.sealed import wants_secrets
 from ..store.settling import Settled, settle
 from ..store.staging import Staging, stamp
 from ..store.standings import precedence_of
-from ..store.summary import PlanView, entries_told, summarise
+from ..store.summary import PlanView, counts_of, summarise
 from ..validation import validate
 from .installation import Installation, Line, shared_of
 from .judging import places_of
 from .renumbering import tell_renumbered
-from .sealing import hiding, sealer
+from .sealing import Keyless, hiding, sealer_for
 from .turns import ACCOUNTS, Stopping
 
 log = get_log("syncd.line")
@@ -40,10 +39,11 @@ Beat = Callable[[str, int], None]
 def plan_run(here: Installation, line: Line, *, full: bool = False, beat: Beat | None = None) -> Run:
     """Read a source to its end and leave a plan: planned, held, or the open run that is the same.
 
-    Nothing of accounts, links or platforms changes. Raises ConnectorError if the source cannot be read,
-    after the run has been failed.
+    What was begun of the connection is finished first; else nothing of accounts, links or platforms changes.
+    Raises ConnectorError if the source cannot be read, after the run has been failed.
     """
     with here.alone(line.settings.enterprise, f"the reading of {line.settings.name}"):
+        resume(here, line.connection.id, beat=beat)
         return _planned(here, line, full=full, beat=beat)
 
 
@@ -174,7 +174,7 @@ def _settled(
         now=here.clock(),
     )
     objections = judge(here, line, staging.run, summary)
-    counts = _counts(staging, settled, summary)
+    counts = counts_of(staging, settled, summary)
     cursor = _cursor(line, staging, settled, stored)
     run = runs.ready(staging, settled, objections, counts, cursor=cursor, scope=scope, now=here.now())
     report_plan(run, staging.run)
@@ -214,30 +214,6 @@ def judge(here: Installation, line: Line, run: int, summary: Summary) -> list[Ob
     return sorted({*own, *here.plugins.hooks.review_plan(view, line.settings.limits)})
 
 
-def _counts(staging: Staging, settled: Settled, summary: Summary) -> dict[str, int]:
-    counts = {
-        "entries": entries_told(staging),
-        "add": summary.adds,
-        "update": summary.updates,
-        "remove": summary.removals,
-        "kept": settled.kept,
-        "ignored": settled.ignored,
-        "kept_away": settled.kept_away,
-        "missing": len(settled.missing),
-        "problems": staging.problems,
-        "warnings": staging.warnings,
-    }
-    if summary.size is not None:
-        counts["size"] = summary.size
-    refused = dict(staging.refused)
-    counts["unmatched"] = refused.pop("unmatched", 0)
-    counts.update({f"refused_{kind}": count for kind, count in refused.items()})
-    for one in summary.effects:
-        counts[f"appear:{one.platform}"], counts[f"vanish:{one.platform}"] = one.appear, one.vanish
-        counts[f"change:{one.platform}"] = one.change
-    return counts
-
-
 def report_plan(run: Run, number: int) -> None:
     """Log what became of a plan."""
     if run.id != number:
@@ -272,7 +248,6 @@ def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:
         if one.enterprises is None or run.enterprise in one.enterprises
     ]
     configured = here.settings.enterprises.get(run.enterprise)
-    secrets = here.settings.vocabulary.secrets
     about = {"run": run.id, **_source(here, run)}
     with here.alone(ACCOUNTS, f"the applying of run {run.id}"), bound(**about):
         ended = applying.apply(
@@ -285,7 +260,7 @@ def apply_run(here: Installation, run: Run, *, beat: Beat | None = None) -> Run:
             beat=_pulse(here, "apply", beat),
             licences=here.settings.licences,
             shared=shared_of(here, run.enterprise),
-            seal=sealer(here) if wants_secrets(here.database.conn, run.id, secrets) else None,
+            seal=sealer_for(here, run.id),
         )
         states = {k: v for k, v in ended.counts.items() if k.endswith("_operations")}
         log.info("run_applied", **states)
@@ -309,20 +284,34 @@ def tell(here: Installation, name: str, **fields: object) -> None:
 def sync(here: Installation, line: Line, *, full: bool = False, beat: Beat | None = None) -> Run:
     """Finish what was begun, read, plan, and apply what nothing objects to; return the run."""
     with here.alone(line.settings.enterprise, f"a run of {line.settings.name}"):
-        resume(here, line.connection.id, beat=beat)
         run = plan_run(here, line, full=full, beat=beat)
         if run.state == "planned":
             run = apply_run(here, run, beat=beat)
         return run
 
 
-def resume(here: Installation, connection: int | None = None, *, beat: Beat | None = None) -> list[Run]:
-    """Clean up after a killed process: drop half-read runs, finish half-applied ones and those of a person's word."""
+def resume(
+    here: Installation,
+    connection: int | None = None,
+    *,
+    beat: Beat | None = None,
+    left: Callable[[Keyless], None] | None = None,
+) -> list[Run]:
+    """Clean up after a killed process: drop half-read runs, finish half-applied ones and those of a person's word.
+
+    A run that has to wait for the key of its secrets is told to ``left``, and keeps none but its connection
+    waiting; without ``left`` it raises Keyless.
+    """
     runs.clean_up(here.database, here.now(), connection)
     begun = f"{runs.BEGUN} AND (state = 'applying' OR (state = 'planned' AND kind IN ('manual','release')))"
     where, values = (begun, ()) if connection is None else (f"{begun} AND connection = ?", (connection,))
     resumed = []
     for run in reversed(runs.runs(here.database, where, values, limit=1000)):
         log.warning("run_resumed", run=run.id)
-        resumed.append(apply_run(here, run, beat=beat))
+        try:
+            resumed.append(apply_run(here, run, beat=beat))
+        except Keyless as error:
+            if left is None:
+                raise
+            left(error)
     return resumed

@@ -9,9 +9,21 @@ from functools import cache, partial
 from ..errors import ConfigError, SyncdError, Unavailable
 from ..model import Hidden, Sealed, Value, sealed_of
 from ..sealing import Keys, made
-from ..store.sealed import DIGEST_KEY, Seal, digest_key, find_staged, kinds_of_key, stage_sealed
+from ..store.sealed import (
+    DIGEST_KEY,
+    Seal,
+    digest_key,
+    find_staged,
+    kinds_of_key,
+    stage_sealed,
+    wants_secrets,
+)
 from ..store.staging import Staging
 from .installation import Installation, Line
+
+
+class Keyless(ConfigError):
+    """A run makes secrets, and the key to seal them with cannot be had."""
 
 
 def keys_of(here: Installation) -> Keys:
@@ -35,6 +47,18 @@ def sealer(here: Installation) -> Seal:
         return keys.seal(account, one.attribute, one.version, value)
 
     return seal
+
+
+def sealer_for(here: Installation, run: int) -> Seal | None:
+    """Return ``sealer`` for a run that has secrets to make, None for one that has none. Raises Keyless."""
+    if not wants_secrets(here.database.conn, run, here.settings.vocabulary.secrets):
+        return None
+    try:
+        return sealer(here)
+    except ConfigError as error:
+        raise Keyless(
+            f"run {run} has secrets to seal, and goes on by itself once their key is there: {error}"
+        ) from None
 
 
 def hiding(

@@ -19,6 +19,7 @@ from ..store.standings import Standings, texts
 from .asking import ask
 from .installation import Installation
 from .licences import WHY
+from .line import apply_run
 from .people import standings_of
 
 
@@ -30,6 +31,8 @@ def plan_undo(here: Installation, number: int, *, why: str | None = None) -> Run
     run = run_of(here.database, number)
     if run is None:
         raise SyncdError(f"there is no run {number}; see syncd runs")
+    if run.state == "applying":
+        run = apply_run(here, run)  # the rest of it would be done behind the undoing
     done = stored.standing(here.database, number)
     if not done:
         same = f": its plan was that of run {run.same_as}; to undo that: syncd undo {run.same_as}"

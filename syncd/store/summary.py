@@ -136,6 +136,31 @@ def _is_whole(staging: Staging) -> bool:
     return staging.checkpoint is not None and staging.checkpoint.full and not staging.blind
 
 
+def counts_of(staging: Staging, settled: Settled, summary: Summary) -> dict[str, int]:
+    """Return the numbers that the journal keeps of a run that was planned."""
+    counts = {
+        "entries": entries_told(staging),
+        "add": summary.adds,
+        "update": summary.updates,
+        "remove": summary.removals,
+        "kept": settled.kept,
+        "ignored": settled.ignored,
+        "kept_away": settled.kept_away,
+        "missing": len(settled.missing),
+        "problems": staging.problems,
+        "warnings": staging.warnings,
+    }
+    if summary.size is not None:
+        counts["size"] = summary.size
+    refused = dict(staging.refused)
+    counts["unmatched"] = refused.pop("unmatched", 0)
+    counts.update({f"refused_{kind}": count for kind, count in refused.items()})
+    for one in summary.effects:
+        counts[f"appear:{one.platform}"], counts[f"vanish:{one.platform}"] = one.appear, one.vanish
+        counts[f"change:{one.platform}"] = one.change
+    return counts
+
+
 def entries_told(staging: Staging) -> int:
     """Count the entries of a read: those known, those staged, in the queue, refused or ignored, those with a problem."""
     conn = staging.conn
