@@ -91,12 +91,18 @@ class Keys:
         except InvalidTag:
             return None
 
+    @property
+    def names(self) -> tuple[bytes, ...]:
+        """What the values begin with that the keys open."""
+        return tuple(self._keys)
+
     def require(self, sealed: bytes) -> None:
         """Raise ConfigError unless the key that a value was sealed with is there."""
         if sealed[:_ID] not in self._keys:
             raise ConfigError(
                 f"secrets_key does not hold the key {sealed[:_ID].hex()} that secrets were sealed with, but "
-                f"{', '.join(key.hex() for key in self._keys)}; put the line of that key back, nothing is lost"
+                f"{', '.join(key.hex() for key in self._keys)}; put the line of that key back, and nothing is lost "
+                "(if it is lost for good: syncd secrets renew --lost)"
             )
 
     def is_current(self, sealed: bytes) -> bool:

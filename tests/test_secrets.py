@@ -56,6 +56,9 @@ class Sealing(Company):
             raise ConfigError(f"{reference}: there is no such file")
         return self.key
 
+    def rotate(self):
+        return secrets.rotate(self.here)
+
     def told(self, login, field="password"):
         """Return what the platform was told."""
         (account,) = [one for one in self.system().accounts.values() if one.fields["login"] == login]
@@ -443,6 +446,57 @@ class TestConfiguration:
         assert company.shown("zoe", "pin") == company.told("zoe", "login_code")
 
 
+class TestALostKey:
+    def test_new_secrets_are_told_and_all_goes_on(self, company):
+        old = [company.told(login, field) for login in ("anna", "ben") for field in ("password", "pin")]
+        company.key = new_key()
+        for blocked in (
+            lambda: secrets.renew(company.here, company.account("anna"), "password"),
+            company.rotate,
+        ):
+            with pytest.raises(ConfigError, match="if it is lost for good: syncd secrets renew --lost"):
+                blocked()
+        found = secrets.lost(company.here)
+        assert (1, 2, 0) == (len(found.keys), found.accounts, found.said)
+        (run,) = secrets.renew_lost(company.here)
+        company.deliver()
+
+        new = [company.told(login, field) for login in ("anna", "ben") for field in ("password", "pin")]
+        assert (2, 4) == (run.counts["applied_operations"], len(set(new) - set(old)))
+        assert new[0] == company.shown("anna")
+        company.hire("carl")
+        company.sync()
+        assert company.told("carl") == company.shown("carl")
+        assert not any(secrets.lost(company.here))
+
+    def test_nothing_is_lost_while_the_old_key_is_there_as_well(self, company):
+        company.key = f"{new_key()}\n{company.key}"
+
+        assert not any(secrets.lost(company.here))
+
+    def test_who_is_deleted_gets_none(self, company):
+        people.delete(company.here, company.account("ben"))
+        company.key = new_key()
+
+        assert 1 == secrets.lost(company.here).accounts
+
+    def test_what_a_killed_process_has_not_made_is_still_lost(self, company, monkeypatch):
+        def killed(*_given, **_more):
+            raise KeyboardInterrupt
+
+        company.key = new_key()
+        with monkeypatch.context() as patch:
+            patch.setattr(secrets, "by_hand", killed)
+            with pytest.raises(KeyboardInterrupt):
+                secrets.renew_lost(company.here)
+
+        found = secrets.lost(company.here)
+        assert ((), 2) == (found.keys, found.accounts)
+        secrets.renew_lost(company.here)
+        company.deliver()
+        assert company.told("ben") == company.shown("ben")
+
+
 class TestTheVerbs:
     @pytest.fixture
     def sealing(self, office):
@@ -556,6 +610,25 @@ class TestTheVerbs:
         assert "secrets to seal" not in told.stderr
         assert 24 == len(interrupted.out("secrets", "show", "joan", "password").strip())
         assert [] == interrupted.json("runs", "--state", "applying")["runs"]
+
+    def test_a_key_that_is_lost_for_good_is_said_and_new_secrets_are_made_for_all(self, interrupted):
+        """Whom a run waits for that needs the key gets a password by the way."""
+        interrupted.out("secrets", "key", str(interrupted.folder / "key"))
+        asked = interrupted.run("secrets", "renew", "--lost")
+        told = interrupted.out("secrets", "renew", "--lost", "--yes")
+
+        assert 0 != asked.exit_code
+        assert "new secrets are made for 4 accounts, and told to the platforms" in asked.stderr
+        assert "(manual) is done: 4 applied" in told
+        values = {interrupted.out("secrets", "show", one, "password") for one in ("ada", "zoe", "joan")}
+        assert 3 == len(values)
+        assert 0 == interrupted.run("check").exit_code
+        assert "nothing is lost" in interrupted.run("secrets", "renew", "--lost").stderr
+        interrupted.out("sync", "hr")
+
+    @pytest.mark.parametrize("words", [(), ("ada",), ("ada", "password", "--lost")], ids=str)
+    def test_a_renewal_is_of_one_secret_or_of_all_that_are_lost(self, sealing, words):
+        assert 64 == sealing.run("secrets", "renew", *words).exit_code
 
     def test_a_key_that_cannot_be_written_is_said(self, office):
         assert "cannot be written" in office.run("secrets", "key", str(office.folder / "no" / "key")).stderr

@@ -612,6 +612,36 @@ def stir(company, chance):
             unlink(company.here, company.account(login), source)
 
 
+class TestALostKey:
+    def test_what_a_source_always_says_is_taken_from_there_again(self, make):
+        company = make(ALWAYS)
+        company.hire("anna", pin="739154", code="8812", pw="Grüße aus Kiel!")
+        company.sync()
+        company.key = new_key()
+        found = secrets.lost(company.here)
+        secrets.renew_lost(company.here)
+        company.sync()
+
+        assert (1, 1) == (found.accounts, found.said)
+        assert "739154" == company.told("anna", "pin") == company.shown("anna", "pin")
+        code, password = company.told("anna", "login_code"), company.told("anna")
+        assert (4, True, 15) == (len(code), code.isdecimal(), len(password))
+        assert [] == [one for one in (code, password) if one in ("8812", "Grüße aus Kiel!")]
+        assert "***" not in (code, password)
+        assert not any(secrets.lost(company.here))
+
+    def test_the_second_read_changes_nothing(self, make):
+        company = make()
+        company.hire("anna", pin="739154", code="8812", pw="Grüße aus Kiel!")
+        company.sync()
+        company.key = new_key()
+        secrets.renew_lost(company.here)
+        company.sync()
+        run = company.sync()
+
+        assert (1, 0) == (run.unchanged, run.counts["update"])
+
+
 class TestWords:
     def test_a_hidden_value_is_everywhere_the_text_that_speaks_of_it(self):
         record = Record("a", {"pin": "4711", "last_name": "Maier"}, True, None)

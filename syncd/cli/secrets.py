@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from tempfile import mkstemp
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import SyncdError
 from .account_changes import report
+from .asking import confirm
+from .doing import report_done
 from .lazy import LazyGroup
-from .options import examples, json_option, why_option
+from .options import examples, json_option, why_option, yes_option
 from .output import counted, say, write, write_json
 from .session import session_of
+
+if TYPE_CHECKING:
+    from ..pipeline.secrets import Lost
 
 secrets = LazyGroup(
     "secrets",
@@ -55,19 +62,51 @@ def show(ctx: click.Context, /, *, account: str, attribute: str, why: str | None
         write(value)
 
 
-@click.command(epilog=examples("syncd secrets renew ada password"))
-@click.argument("account")
-@click.argument("attribute")
+@click.command(epilog=examples("syncd secrets renew ada password", "syncd secrets renew --lost"))
+@click.argument("account", required=False)
+@click.argument("attribute", required=False)
+@click.option("--lost", is_flag=True, help="All those whose key is lost, of everybody; for good.")
+@yes_option
 @json_option
 @click.pass_context
-def renew(ctx: click.Context, /, *, account: str, attribute: str, as_json: bool) -> None:
+def renew(
+    ctx: click.Context,
+    /,
+    *,
+    account: str | None,
+    attribute: str | None,
+    lost: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
     """Have a new secret of ACCOUNT made, and tell the platforms. "syncd undo" brings the old one back."""
     from ..pipeline import secrets as sealed
     from ..pipeline.people import find_account
 
+    if lost is (account is not None) or (account is None) is not (attribute is None):
+        raise click.UsageError("name an account and an attribute, or say --lost")
     here = session_of(ctx).writing("secrets renew")
-    run = sealed.renew(here, find_account(here, account), attribute)
-    ctx.exit(report(here, run, as_json=as_json))
+    if account is not None and attribute is not None:
+        run = sealed.renew(here, find_account(here, account), attribute)
+        ctx.exit(report(here, run, as_json=as_json))
+    found = sealed.lost(here)
+    if not any(found):
+        raise SyncdError("nothing is lost: secrets_key opens all secrets that there are")
+    again = ["secrets", "renew", "--lost", "--json" if as_json else None]
+    question = "Delete what cannot be opened, and make new secrets? This cannot be undone."
+    confirm(question, yes=yes, about=_about(found), again=again)
+    more = {"keys": found.keys, "accounts": found.accounts, "said": found.said}
+    ctx.exit(report_done(here, sealed.renew_lost(here), as_json=as_json, more=more))
+
+
+def _about(found: Lost) -> Iterator[str]:
+    """Say what is lost, and what becomes of it."""
+    for key in found.keys:
+        yield f"secrets_key does not hold the key {key}; if there is a copy of it anywhere, put its line back instead"
+    yield f"new secrets are made for {counted(found.accounts, 'account')}, and told to the platforms"
+    if found.said:
+        told = counted(found.said, "secret")
+        yield f"{told} of sources will be as the sources say, after: syncd sync --full"
 
 
 @click.command("key", epilog=examples("syncd secrets key /etc/syncd/credentials/syncd-key"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..config.words import unknown
@@ -147,11 +147,17 @@ def relayered(here: Installation, enterprise: str, standing: Standing, local: di
     """Let a person say ``local`` of an account and nothing else."""
     values = fold_layers(standing.template, standing.others, local)
     _refuse(judge_by_hand(here, enterprise, values, standing.attributes, standing.kind))
+    return _done(here, enterprise, layered(here, standing, local))
+
+
+def layered(here: Installation, standing: Standing, local: dict[str, Value]) -> Operation:
+    """Return the operation by which a person says ``local`` of an account and nothing else."""
+    values = fold_layers(standing.template, standing.others, local)
     before, after = touched(standing.attributes, values)
     gains, frees = claims_of(
         before, after, standing.attributes, here.settings.vocabulary, deleted=standing.deleted
     )
-    one = operation(
+    return operation(
         anchor=None,
         kind=kind_of(before, after),
         account=standing.account,
@@ -165,7 +171,6 @@ def relayered(here: Installation, enterprise: str, standing: Standing, local: di
         frees=frees,
         account_kind=standing.kind,
     )
-    return _done(here, enterprise, one)
 
 
 def set_enabled(here: Installation, account: int, *, enabled: bool) -> Run:
@@ -277,5 +282,19 @@ def _refuse(faults: list[Fault]) -> None:
 def _done(here: Installation, enterprise: str, one: Operation, *, connection: int | None = None) -> Run:
     if speaks_of(here.settings.vocabulary.secrets, one.after):
         sealer(here)  # without the key nothing is planned that could not be applied
-    run = ask(here, kind="manual", enterprise=enterprise, connection=connection, operations=[one])
+    return by_hand(here, enterprise, [one], connection=connection)
+
+
+def by_hand(
+    here: Installation,
+    enterprise: str,
+    operations: Sequence[Operation],
+    *,
+    connection: int | None = None,
+    why: str | None = None,
+) -> Run:
+    """Plan what a person does, and do it unless somebody objects."""
+    run = ask(
+        here, kind="manual", enterprise=enterprise, connection=connection, operations=operations, why=why
+    )
     return finish(here, apply_run(here, run)) if run.state == "planned" else run

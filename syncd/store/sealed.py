@@ -163,6 +163,37 @@ def last_version(conn: sqlite3.Connection, account: int, attribute: str) -> int:
     return int(row[0] or 0)
 
 
+def spoken_of(conn: sqlite3.Connection, names: Collection[str]) -> list[tuple[int, str, Sealed]]:
+    """Return the secrets that users have who are not deleted: account, enterprise, and how it is spoken of."""
+    rows = conn.execute(
+        "SELECT a.id, a.enterprise, w.key, w.value FROM accounts a, json_each(a.attributes) w"
+        " WHERE instr(a.attributes, 'sealed:') AND a.kind = 'user' AND a.deleted_at IS NULL AND w.type = 'text'"
+        "  AND w.value LIKE 'sealed:%' ORDER BY a.id, w.key"
+    )
+    return [
+        (account, enterprise, one)
+        for account, enterprise, name, value in rows
+        if name in names and (one := sealed_of(value)) is not None and one.attribute == name
+    ]
+
+
+def said_by(conn: sqlite3.Connection, account: int, one: Sealed) -> list[str]:
+    """Return the names of the sources that say this secret of an account."""
+    rows = conn.execute(
+        "SELECT c.name FROM links l JOIN connections c ON c.id = l.connection"
+        " WHERE l.account = ? AND instr(l.record, ?) AND l.gone_at IS NULL",
+        (account, f'"{one}"'),
+    )
+    return [name for (name,) in rows]
+
+
+def drop_unopened(conn: sqlite3.Connection, keys: Collection[bytes]) -> None:
+    """Delete what was sealed with another key than these, within the transaction at hand."""
+    marks = ",".join("?" * len(keys))
+    for table in ("secrets", "sealed"):
+        conn.execute(f"DELETE FROM {table} WHERE substr(sealed, 1, 4) NOT IN ({marks})", tuple(keys))
+
+
 def kinds_of_key(conn: sqlite3.Connection) -> list[bytes]:
     """Return the beginnings of all sealed values, each once: the names of their keys."""
     query = "SELECT substr(sealed, 1, 4) FROM secrets UNION SELECT substr(sealed, 1, 4) FROM sealed"
