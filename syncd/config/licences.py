@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..model import DEFAULT_PROFILE, Licences, Profile
 from .checking import checked
 from .compiling import Draft
-from .models import LicenceTable, ProfileTable, profile_name
+from .kinds import profile_name
+from .models import LicenceTable, ProfileTable
 
 
 def compile_licences(draft: Draft) -> None:
