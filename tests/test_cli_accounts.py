@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+from contextlib import closing
 
 import cli_world
 import pytest
@@ -241,6 +242,19 @@ class TestDeliveries:
 
     def test_nothing_to_deliver_is_said(self, staffed):
         assert "every platform has what it should have" in staffed.run("deliveries").stderr
+
+    def test_what_has_failed_is_told_again_until_somebody_has_seen_to_it(self, staffed):
+        with closing(sqlite3.connect(staffed.database)) as conn, conn:
+            conn.execute("UPDATE remotes SET state = 'failed', message = 'no such department'")
+
+        assert "platform phonebook: 3 failed before\n  see to them: syncd deliveries list\n" in staffed.out(
+            "sync"
+        )
+        assert [3] == [one["failed_before"] for one in staffed.json("sync")["deliveries"]]
+
+        staffed.out("deliveries", "retry")
+
+        assert "platform" not in staffed.out("sync")
 
     def test_what_a_platform_refuses_waits_and_is_told_with_its_cause(self, broken):
         result = broken.run("accounts", "edit", "ada", "phone=1")

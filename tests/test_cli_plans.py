@@ -320,7 +320,7 @@ platform phonebook: 2 confirmed
 
         assert ["ended", "ended"] == [run["state"] for run in document["runs"]]
         assert {
-            "platform", "confirmed", "unchanged", "failed", "waiting", "held", "stopped", "until", "message", "exit_code",
+            "platform", "confirmed", "unchanged", "failed", "waiting", "held", "failed_before", "stopped", "until", "message", "exit_code",
         } == set(document["deliveries"][0])  # fmt: skip
 
 

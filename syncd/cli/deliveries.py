@@ -2,102 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import SyncdError
 from .completing import platform_names
+from .delivering import CLOSED, DIFFERS, deliver_all, delivered, print_delivered
 from .failures import exit_code_of, report, worst
 from .lazy import LazyGroup
 from .options import examples, json_option
 from .output import age_text, counted, shown, table, when, write, write_json, write_json_list
-from .progress import progress
 from .session import Session, session_of
 
 if TYPE_CHECKING:
-    from ..distribution import LaneReport
     from ..pipeline.installation import Installation
 
-DIFFERS = 65
-"""Exit code of ``verify`` when a platform is not as it should be."""
-
-_STOPPED = {
-    "unavailable": 69,
-    "breaker": 69,
-    "busy": 69,
-    "denied": 77,
-    "plugin": 70,
-    "stopping": 75,
-    "deadline": 75,
-}
 _REPAIRABLE = frozenset({"missing", "different", "unwanted"})
-
-
-def deliver_all(here: Installation, *, quiet: bool, forgiven: Collection[str] = ()) -> list[dict[str, Any]]:
-    """Bring the platforms to what is wanted; return a document for each, and write it unless ``quiet``.
-
-    The pauses of those ``forgiven`` are ended first.
-    """
-    documents = _delivered(here, quiet=quiet, forgiven=forgiven)
-    if not quiet:
-        for one in documents:
-            _print(here, one)
-    return documents
-
-
-def _delivered(here: Installation, *, quiet: bool, forgiven: Collection[str] = ()) -> list[dict[str, Any]]:
-    from ..pipeline.delivering import deliver
-    from ..pipeline.policy import unsettled
-
-    with progress(here, "to platforms", quiet=quiet) as beat:
-        done = deliver(here, beat, forgiven=forgiven)
-    documents = [_document(one) for one in done.values()]
-    return documents + [_closed(name) for name in unsettled(here)]
-
-
-def _document(one: LaneReport) -> dict[str, Any]:
-    code = DIFFERS if one.failed else 0
-    if one.stopped or one.waiting:
-        code = max(code, _STOPPED.get(one.stopped, 69))
-    return {
-        "platform": one.platform,
-        **{name: getattr(one, name) for name in _NUMBERS},
-        "stopped": one.stopped or None,
-        "until": None if one.until is None else one.until.isoformat(timespec="seconds"),
-        "message": one.message or None,
-        "exit_code": code,
-    }
-
-
-_NUMBERS = ("confirmed", "unchanged", "failed", "waiting", "held")
-
-
-_CLOSED = "nothing is delivered until what the configuration changed is applied: syncd runs --state held"
-
-
-def _closed(name: str) -> dict[str, Any]:
-    return {
-        "platform": name,
-        **dict.fromkeys(_NUMBERS, 0),
-        "stopped": "policy",
-        "until": None,
-        "message": _CLOSED,
-        "exit_code": 3,
-    }
-
-
-def _print(here: Installation, one: dict[str, Any]) -> None:
-    told = ", ".join(f"{one[name]} {name}" for name in _NUMBERS if one[name] and name != "unchanged")
-    if one["stopped"]:
-        until = f" until {when(one['until'], here.settings.timezone)}" if one["until"] else ""
-        told = ", ".join(filter(None, [told, f"stopped{until}: {one['stopped']}"]))
-    if told:
-        message = f": {shown(one['message'])}" if one["message"] else ""
-        write(f"platform {one['platform']}: {told}{message}")
-    if one["failed"] or one["waiting"] or one["stopped"] not in (None, "policy"):
-        write("  see to them: syncd deliveries list")
 
 
 deliveries = LazyGroup(
@@ -160,7 +82,7 @@ def _pending(here: Installation, platform: str | None) -> Iterator[dict[str, Any
                 "attempts": one.attempts,
                 "next_try": one.next_try,
                 "age_seconds": int(one.age),
-                "message": _CLOSED if one.platform in closed and one.state != "failed" else one.message,
+                "message": CLOSED if one.platform in closed and one.state != "failed" else one.message,
             }
 
 
@@ -304,7 +226,7 @@ def _repair(here: Installation, documents: list[dict[str, Any]], *, quiet: bool)
     for one in documents:
         accounts = [found["account"] for found in one["differences"] if found["kind"] in _REPAIRABLE]
         want_again(here.database, one["platform"], accounts + _late(here, one["platform"]))
-    return _delivered(here, quiet=quiet)
+    return delivered(here, quiet=quiet)
 
 
 def _left(
@@ -322,4 +244,4 @@ def _print_repair(
     for one in documents:
         _print_differences(here, one["platform"], one["differences"], unknown=unknown)
     for one in delivered:
-        _print(here, one)
+        print_delivered(here, one)

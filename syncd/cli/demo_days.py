@@ -91,7 +91,7 @@ class Show:
     def _done(self, run: Run) -> None:
         """Finish a run, deliver it, and tell what became of both."""
         from ..pipeline.delivering import finish
-        from .deliveries import deliver_all
+        from .delivering import deliver_all
         from .doing import print_done
 
         write()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .asking import confirm
-from .deliveries import deliver_all
+from .delivering import deliver_all
 from .documents import closed, name_of, next_command, plan_document, run_document
 from .failures import BAD_DATA, HELD, worst
 from .output import counted, shown, write, write_json

@@ -195,7 +195,7 @@ def sync(
     from ..pipeline.delivering import finish
     from ..pipeline.line import sync as sync_line
     from ..pipeline.policy import settle_policy
-    from .deliveries import deliver_all
+    from .delivering import deliver_all
     from .documents import run_document
     from .doing import exit_code, print_done
 

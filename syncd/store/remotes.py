@@ -189,6 +189,16 @@ def any_open(database: Database, platform: str) -> bool:
     return row is not None
 
 
+def failed(database: Database) -> dict[str, int]:
+    """Return, by platform, how many accounts it has refused and a person has to see to."""
+    return dict(
+        database.conn.execute(
+            "SELECT platform, COUNT(*) FROM remotes INDEXED BY remotes_due"
+            " WHERE state <> 'done' AND state = 'failed' GROUP BY platform"
+        )
+    )
+
+
 def told(database: Database, platform: str, now: datetime) -> tuple[bool, datetime | None]:
     """Return whether the platform was unavailable when last heard of, and until when it asked to be spared."""
     row = database.conn.execute(
