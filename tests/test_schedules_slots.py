@@ -27,7 +27,7 @@ def site_of(zone="Europe/Berlin", folder=None, at=START, **schedules):
     """Return an installation; each keyword is a source's schedule."""
     sources = {name: {"schedule": schedule} for name, schedule in schedules.items()}
     site = Site(folder, top={}, **sources)
-    object.__setattr__(site.settings, "timezone", ZoneInfo(zone))
+    site.settings = site.settings._replace(timezone=ZoneInfo(zone))
     site.now = at
     return site
 
