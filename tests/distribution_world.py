@@ -90,7 +90,8 @@ class Company:
                     self._free(account, claim)
                 gains += [(account, claim) for claim in after - before]
                 conn.execute("UPDATE accounts SET attributes = ? WHERE id = ?", (json.dumps(new), account))
-                revisions[account] = self._operation("update", account)
+                before_of = {name: old.get(name) for name in attributes}
+                revisions[account] = self._operation("update", account, before_of)
             for account, claim in gains:
                 self._gain(account, claim)
             for account, revision in revisions.items():
@@ -116,12 +117,12 @@ class Company:
             self._want(account, revision)
         return revision
 
-    def _operation(self, kind: str, account: int | None) -> int:
+    def _operation(self, kind: str, account: int | None, before: dict[str, Any] | None = None) -> int:
         number = self.conn.execute(
             "INSERT INTO operations (run, kind, account, link_action, before, after, state, digest, changed_at)"
-            " VALUES (1, ?, COALESCE(?, (SELECT COALESCE(MAX(id), 0) + 1 FROM operations)), 'none', '{}', '{}',"
+            " VALUES (1, ?, COALESCE(?, (SELECT COALESCE(MAX(id), 0) + 1 FROM operations)), 'none', ?, '{}',"
             " 'applied', x'', '2026-03-02T07:59:00Z')",
-            (kind, account),
+            (kind, account, json.dumps(before or {})),
         ).lastrowid
         assert number is not None
         return number

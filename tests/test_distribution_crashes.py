@@ -154,6 +154,45 @@ class TestLeftOverIntents:
 
         assert ({}, {"done": 1}) == (node.accounts, company.states())
 
+    @pytest.mark.parametrize("answered", [True, False])
+    def test_a_new_number_goes_with_its_owner_whatever_else_went_wrong_before(self, company, answered):
+        """An update was refused, or cut off before it was done; then it was done, and its answer lost."""
+        node, clock = Numbered(), Clock()
+        account = company.add(extension="100", display_name="Ann")
+        deliver(company, lane(node), clock=clock)
+        company.change(account, display_name="Anna")
+        error = Rejected("no") if answered else Unavailable("cut")
+        node.before = lambda method, subject: _raising(error, method, subject) if method == "update" else None
+        deliver(company, lane(node), clock=clock)
+        node.before = lambda method, subject: None
+        clock.advance(60)
+        company.change(account, extension="600")
+        node.lost = Unavailable("cut")
+        deliver(company, lane(node), clock=clock)
+        assert ["600"] == [*node.accounts]
+        node.lost = None
+        company.delete(account)
+        clock.advance(60)
+
+        deliver(company, lane(node), clock=clock)
+
+        assert ({}, {"done": 1}) == (node.accounts, company.states())
+
+    def test_a_number_of_somebody_else_is_not_taken_for_the_new_one(self, company):
+        """It was made there by hand; the update that was to take it was cut off before it was done."""
+        node, clock = Numbered(), Clock()
+        account = company.add(extension="100", display_name="Ann")
+        deliver(company, lane(node), clock=clock)
+        company.conn.execute("UPDATE remotes SET delivered = NULL, state = 'pending'")
+        node.accounts["600"] = Account("?", "user", True, {"extension": "600"})
+        company.change(account, extension="600")
+        intended(company, account, "update", "100")
+        company.delete(account)
+
+        deliver(company, lane(node), clock=clock)
+
+        assert ["600"] == [*node.accounts]
+
     def test_a_delete_whose_answer_was_lost_is_asked_for_again_whatever_is_found(self, company, desk):
         """Somebody has changed by hand what it would be looked up by."""
         account, clock = company.add(display_name="Ann"), Clock()

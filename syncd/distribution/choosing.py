@@ -19,7 +19,7 @@ from .claims import Place, doubtful, elsewhere, require_free
 from .lanes import Lane
 from .scanning import Scan
 from .steps import Step, belongs, cut_off, opened, parting_of, secrets_of, sought, step_of, unopened
-from .verdicts import trouble
+from .verdicts import RENUMBERING, trouble
 from .waits import Waits
 
 _FLUSH = 1000
@@ -248,9 +248,11 @@ class Choice:
     def _sought(self, row: Due) -> list[Account]:
         """Return the account with the keys that it had there, and with those that it may have got since."""
         rows = [row]
-        if row.last_action in {"update", "enable", "disable"}:
+        if row.last_action in RENUMBERING:
+            # Its old keys come first: what is found by others may be somebody else.
             asked = row._replace(delivered=None)
-            rows += [asked, *remotes.formerly(self._database, self._lane.name, asked)]
+            earlier = [*remotes.formerly(self._database, self._lane.name, asked)]
+            rows = [*reversed(earlier), asked] if row.delivered is None else [row, asked, *earlier]
         accounts = [sought(self._lane, one) for one in rows]
         return [one for number, one in enumerate(accounts) if one not in accounts[:number]]
 

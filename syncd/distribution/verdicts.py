@@ -15,6 +15,9 @@ from .lanes import Lane
 from .steps import Step
 from .worker import Broken
 
+RENUMBERING = frozenset({"update", "enable", "disable"})
+"""Actions that may give an account other keys, and with them another remote id."""
+
 _LONGEST_TOLD = 366 * 86400.0
 
 
@@ -121,12 +124,12 @@ def untouched(step: Step, intent: int) -> Change:
 def looked_up(row: Due, remote_id: str | None) -> Change:
     """Return what a look-up means: the remote id is known, and how the account looks there is not.
 
-    An id that was known before is truer than one that was searched for, unless it was to be deleted, or the
-    account was searched for by its confirmed keys first: then the platform gave it another with a new key.
+    Where it may have got other keys, it was searched for by its old ones first: if it is found by the others, the
+    platform gave it another id with them. Else an id that was known before is truer than one that was searched for.
     """
     left_over = row.last_intent is None
     gone = remote_id is None and row.last_action == "delete"
-    known = row.remote_id if row.delivered is None else None
+    known = row.remote_id if row.delivered is None and row.last_action not in RENUMBERING else None
     return Change(
         row.account,
         row.wanted,

@@ -144,13 +144,16 @@ def _times(now: datetime) -> dict[str, str]:
 
 
 def formerly(database: Database, platform: str, row: Due) -> Iterator[Due]:
-    """Yield the row with its account as it was when something was asked that nobody confirmed, the latest first."""
+    """Yield the row with its account as it was when something was asked that nobody confirmed, the latest first.
+
+    The last is with the account as the platform confirmed it, if it ever did and it was another one then.
+    """
     key = {"platform": platform, "account": row.account, "wanted": row.wanted}
     revisions = database.conn.execute(
         """
         SELECT DISTINCT revision FROM deliveries
-        WHERE account = :account AND platform = :platform AND intent IS NULL AND revision < :wanted
-          AND id > (SELECT COALESCE(MAX(id), 0) FROM deliveries
+        WHERE account = :account AND platform = :platform AND revision < :wanted
+          AND (intent IS NULL OR result = 'confirmed') AND id >= (SELECT COALESCE(MAX(id), 0) FROM deliveries
             WHERE account = :account AND platform = :platform AND result = 'confirmed')
         ORDER BY revision DESC
         """,
