@@ -31,10 +31,11 @@ class Strict(MemoryPlatform):
 
 
 @pytest.fixture
-def site(monkeypatch):
+def site(monkeypatch, tmp_path):
     """Ann has a telephone and Ben has none; both are accounts."""
     monkeypatch.setitem(plugins().platforms, "strict", Strict)
     made = Site(hq={"map": MAP})
+    made.system = str(tmp_path)
     made.hire("ann", tel="1", l="north")
     made.hire("ben", l="north")
     made.sync()
@@ -43,7 +44,7 @@ def site(monkeypatch):
 
 def configure(site, *, top=None, **keys):
     """Give the people a PBX that takes nobody without a telephone."""
-    pbx = {"type": "strict", "system": str(id(site)), **OPEN, **keys}
+    pbx = {"type": "strict", "system": site.system, **OPEN, **keys}
     site.configure(top={"platform": {"pbx": pbx}, **(top or {})}, hq={"map": MAP})
 
 
@@ -57,7 +58,7 @@ def sync(site):
 
 def on(site):
     """Return who is on the PBX, by name, with the telephone."""
-    system = Strict(Strict.Options(system=str(id(site))), None).system
+    system = Strict(Strict.Options(system=site.system), None).system
     return {one.fields["login"]: one.fields.get("phone") for one in system.accounts.values()}
 
 
@@ -176,7 +177,7 @@ def test_a_change_that_a_platform_cannot_take_is_withheld_until_the_person_leave
     site.fire("ben")
     sync(site)
 
-    system = Strict(Strict.Options(system=str(id(site))), None).system
+    system = Strict(Strict.Options(system=site.system), None).system
     assert {"ann": True, "ben": False} == {
         one.fields["login"]: one.enabled for one in system.accounts.values()
     }
@@ -212,16 +213,37 @@ def test_whose_values_cannot_be_mapped_is_detained_and_holds_nobody_up(site):
     assert {"ann": "11"} == on(site)
 
 
-def test_of_two_enterprises_that_come_together_whoever_has_the_number_first_keeps_it(monkeypatch):
+def test_who_does_not_belong_there_fails_nothing_with_values_that_cannot_be_mapped(site):
+    number = {"from": "phone", "via": ["extension-of:+49401234"]}
+    configure(site, accept={"location": "north"}, map={"phone": number})
+    for one, tel in (("ann", "+4940123411"), ("ben", "+4940123412")):
+        site.world().change(one, tel=tel)
+    site.sync()
+    sync(site)
+    assert {"ann": "11", "ben": "12"} == on(site)
+    site.world().change("ben", tel="x", l="south")
+    site.hire("cas", tel="y", l="south")
+    sync(site)
+
+    assert {"ann": "11"} == on(site)
+    assert [("done", None)] * 3 == site.rows("SELECT state, message FROM remotes")
+    configure(site, accept={"location": "south"}, map={"phone": number})
+    (run,) = plan_policy(site.here)
+    expected = [("ann", "vanish", "planned"), ("ben", "appear", "detained"), ("cas", "appear", "detained")]
+    assert expected == effects(site, run)
+
+
+def test_of_two_enterprises_that_come_together_whoever_has_the_number_first_keeps_it(monkeypatch, tmp_path):
     monkeypatch.setitem(plugins().platforms, "strict", Strict)
     enterprises = {"acme": {"sources": ["hq"]}, "globex": {"sources": ["lab"]}}
     site = Site(enterprises=enterprises, hq={"map": MAP}, lab={"map": MAP})
+    site.system = str(tmp_path)
     site.hire("ann", ext="200", tel="1")
     site.hire("zoe", ext="200", tel="1", source="lab")
     site.hire("zac", ext="201", tel="1", source="lab")
     for source in ("hq", "lab"):
         site.sync(source)
-    top = {"platform": {"pbx": {"type": "strict", "system": str(id(site)), **OPEN}}}
+    top = {"platform": {"pbx": {"type": "strict", "system": site.system, **OPEN}}}
     site.configure(enterprises=enterprises, top=top, hq={"map": MAP}, lab={"map": MAP})
     settle_policy(site.here)
     deliver(site.here)

@@ -71,10 +71,13 @@ def _lies_sealed(row: Due | Placement, value: Value) -> bool:
 
 
 def step_of(lane: Lane, row: Due, without: Collection[str] = ()) -> Step | None:
-    """Return what has to be done next to bring the platform to the wanted state, None if nothing."""
-    account, present = account_of(lane, row, without)
-    if not present:
-        return None if row.remote_id is None else Step(row, "delete", account, frozenset(), None)
+    """Return what has to be done next to bring the platform to the wanted state, None if nothing.
+
+    Raises ValueError for an account that belongs there and whose values cannot be transformed.
+    """
+    if not belongs(lane, row):
+        return None if row.remote_id is None else Step(row, "delete", _leaving(lane, row), frozenset(), None)
+    account, _ = account_of(lane, row, without)
     kept = _kept(lane, account)
     if row.remote_id is None:
         # The platform's add may disable by itself; whether it does is not known, so it is asked to.
@@ -89,6 +92,16 @@ def step_of(lane: Lane, row: Due, without: Collection[str] = ()) -> Step | None:
     if was["enabled"] is not account.enabled:
         return Step(row, "enable" if account.enabled else "disable", account, changed, state)
     return Step(row, "update", account, changed, state) if changed else None
+
+
+def _leaving(lane: Lane, row: Due) -> Account:
+    """Return an account that is to vanish as the platform would see it, or, where it cannot be mapped, as it was told."""
+    try:
+        return account_of(lane, row)[0]
+    except ValueError:
+        fields = {} if row.delivered is None else _given(json.loads(row.delivered)["fields"])
+        known = {name: value for name, value in fields.items() if name not in _secrets(lane)}
+        return Account(str(row.account), row.kind, enabled=False, fields=known)
 
 
 def cut_off(lane: Lane, step: Step) -> Step:

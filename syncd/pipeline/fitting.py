@@ -36,13 +36,11 @@ def demands_by_platform(here: Installation, enterprise: str) -> dict[str, Demand
 
 def effect_on(database: Database, lane: Lane, demand: Demand | None, row: Due) -> Effect | None:
     """Return what would become of an account on a platform by what is configured now; None if nothing."""
-    from ..distribution.steps import belongs, step_of
+    from ..distribution.steps import step_of
 
     try:
         step = step_of(lane, row)
     except ValueError as error:
-        if not belongs(lane, row):
-            return None if row.remote_id is None else Effect("vanish")
         fault = Fault("transform", None, f"platform {lane.name}: {error}", "detained")
         return Effect("appear" if row.remote_id is None else "change", faults=(fault,))
     if step is None:
