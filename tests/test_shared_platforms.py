@@ -198,6 +198,22 @@ def test_numbers_are_allocated_past_those_that_others_have_there():
     assert "202" == site.person("zoe", "lab").attributes["extension"]
 
 
+def test_who_was_shown_a_number_that_another_enterprise_got_first_gets_another_when_released():
+    site = opened(
+        top={**ALLOCATING, "platform": {"pbx": {"type": "memory"}}}, role="sales", detain="first-run"
+    )
+    site.hire("ann")
+    site.hire("zoe", "zac", source="lab")
+    for run in [site.plan(), site.plan("lab")]:
+        site.approve(run)
+    assert "200" == site.person("ann").attributes["extension"]
+    assert "201" == site.person("zoe", "lab").attributes["extension"]
+    queue.release(site.here, [site.open_one("zac").id])
+
+    assert "202" == site.person("zac", "lab").attributes["extension"]
+    check_books(site)
+
+
 def test_numbers_are_allocated_from_the_beginning_where_nobody_meets():
     platforms = {name: {"type": "memory", "enterprises": [name]} for name in ENTERPRISES}
     site = opened(top={**ALLOCATING, "platform": platforms}, role="sales")

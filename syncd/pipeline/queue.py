@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,15 +11,17 @@ from ..errors import SyncdError
 from ..logs import get_log
 from ..model import Fault, Layer, Numbers, Operation, Value, fold_layers
 from ..planning import claims_of, encode, kind_of, operation, touched, way_back
+from ..services import Shared
 from ..store import queue as stored
 from ..store.layers import outdated, patch_of, patched
 from ..store.queue import Stored
 from ..store.runs import Run, find_connection, run_of
+from ..store.sharing import is_taken_elsewhere
 from ..store.standings import texts
 from ..validation import Check
 from .asking import ask
 from .delivering import finish
-from .installation import Installation
+from .installation import Installation, shared_of
 from .judging import judge_by_hand
 from .licences import fitted
 from .line import apply_run
@@ -80,7 +82,8 @@ def release(here: Installation, ids: Iterable[int], *, why: str | None = None) -
         groups[one.connection, one.enterprise].append(one)
     released = []
     for (connection, enterprise), some in groups.items():
-        operations = fitted(here, [_again(here, one) for one in some])
+        shared = shared_of(here, enterprise)
+        operations = fitted(here, [_again(here, one, shared) for one in some])
         run = ask(
             here,
             kind="release",
@@ -138,9 +141,9 @@ def _agree(here: Installation, one: Stored) -> None:
     )
 
 
-def _again(here: Installation, one: Stored) -> Operation:
+def _again(here: Installation, one: Stored, shared: Sequence[Shared]) -> Operation:
     if one.kind == "add":
-        one, allocate = _renumbered(here, one)
+        one, allocate = _renumbered(here, one, shared)
         return stored.again(here.database, one, here.settings.vocabulary, allocate=allocate)
     again = stored.again(here.database, one, here.settings.vocabulary)
     standings = standings_of(here, one.connection or 0, one.enterprise)
@@ -152,7 +155,9 @@ def _again(here: Installation, one: Stored) -> Operation:
     return again._replace(state="detained", reasons=encode((*one.warnings, stale)))
 
 
-def _renumbered(here: Installation, one: Stored) -> tuple[Stored, dict[str, Numbers]]:
+def _renumbered(
+    here: Installation, one: Stored, shared: Sequence[Shared]
+) -> tuple[Stored, dict[str, Numbers]]:
     """Return an add without the allocated numbers that others have by now, and what is to be allocated."""
     said, template, after = texts(one.record), texts(one.template), texts(one.after)
     role = here.settings.roles.get(str(template.get("role")))
@@ -165,6 +170,7 @@ def _renumbered(here: Installation, one: Stored) -> tuple[Stored, dict[str, Numb
             "SELECT 1 FROM keys WHERE attribute = ? AND folded = ? AND enterprise = ?",
             (name, number, one.enterprise),
         ).fetchone()
+        taken = taken or is_taken_elsewhere(conn, one.enterprise, shared, one.id, name, str(number))
         if name not in said and (number is None or taken):
             allocate[name] = pool
     kept = {name: value for name, value in template.items() if name not in allocate}

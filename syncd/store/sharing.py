@@ -17,13 +17,13 @@ _TAKEN = """
     JOIN keys k ON k.attribute IN {alike} AND k.folded = t.folded AND k.releasing = 0
       AND k.attribute IN (SELECT value FROM json_each(:keys)) AND k.enterprise <> :enterprise
     JOIN accounts a ON a.id = k.account
-  WHERE o.state = 'planned' AND {there} AND {will}
+  WHERE {there} AND {will}
   ORDER BY o.anchor, o.id, t.attribute, k.account, k.attribute
 """
 
 _GAINED = """
-  SELECT operation, attribute, folded FROM temp.claims
-  WHERE gain = 1 AND attribute IN (SELECT value FROM json_each(:keys))
+  SELECT c.operation, c.attribute, c.folded FROM temp.claims c JOIN operations p ON p.id = c.operation
+  WHERE c.gain = 1 AND p.state = 'planned' AND c.attribute IN (SELECT value FROM json_each(:keys))
 """
 
 # Who comes to be served takes along the keys that the account has and keeps.
