@@ -64,7 +64,7 @@ class Memberships(NamedTuple):
         ``number`` is its primaryGroupID. Raises ValueError for what is no name.
         """
         found = self.groups.get(key(name.decode()), ())
-        if more := self.groups.get(primary(number)):
+        if number and (more := self.groups.get(primary(number))):
             found = tuple(sorted({*found, *more}))
         return found if self._within(found) else None
 

@@ -219,7 +219,7 @@ class Writing:
         groups = self.directory.groups
         left = (yield from groups.leave(entry.dn, heir=name)) if groups else []
         answer = yield renaming(entry.dn, step, parent)
-        if groups and answer.result.code != 0:
+        if groups and left and answer.result.code != 0 and (yield self.directory.look(entry.dn)).found:
             yield from groups.back(entry.dn, name, left)
         if answer.result.code == NO_SUCH_OBJECT and parent is not None:
             raise Denied(f"{self._url}: {entry.dn} cannot be moved: {parent} does not exist; make it")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 import pytest
-from servers.ldap_platform import WRITABLE, account, done, entries, ldap_platform, outcome
+from servers.ldap_platform import GROUPS, WRITABLE, account, done, entries, ldap_platform, outcome
 from servers.liar import PAGED, ended, entry, message
 from servers.liar import done as search_done
 from servers.slapd import PEOPLE, StartSlapd
@@ -294,6 +294,26 @@ def test_an_update_of_what_vanishes_meanwhile_is_gone(speak) -> None:
     assert isinstance(outcome(platform, "update", account(1), "x").error, Gone)
     assert isinstance(outcome(platform, "update", account(1, uid="u2"), "x").error, Gone)
     assert outcome(platform, "delete", account(1), "x").error is None
+
+
+def test_whoever_vanishes_before_the_rename_is_put_into_no_group_again(speak) -> None:
+    """Otherwise the next to have that name would be in it."""
+    asked: list[int] = []
+
+    def vanished(number: int, kind: int, request: bytes) -> bytes:
+        asked.append(kind)
+        name = f"cn=sales,{GROUPS}" if b"member" in request else f"uid=u1,{PEOPLE}"
+        if kind == SEARCH and RENAME not in asked:
+            return entry(number, name, {"entryUUID": ["x"], "uid": ["u1"], "cn": ["sales"]}) + fine(
+                number, kind
+            )
+        return fine(number, kind, 32 if RENAME in asked else 0)
+
+    platform = speak(vanished, anchor="entryUUID", groups={"base": GROUPS})
+    asked.clear()
+
+    assert isinstance(outcome(platform, "update", account(1, uid="u2"), "x").error, Gone)
+    assert [SEARCH, SEARCH, SEARCH, MODIFY, RENAME, SEARCH] == asked
 
 
 def test_a_name_that_is_no_name_is_for_a_person_to_mend(speak) -> None:
