@@ -24,7 +24,8 @@ from .binding import identity, require_libraries, ticket_failures
 from .failures import failure
 from .options import ServerOptions
 
-ACTIVE_DIRECTORY = {"1.2.840.113556.1.4.800", "1.2.840.113556.1.4.1851"}
+DOMAIN = "1.2.840.113556.1.4.800"
+ACTIVE_DIRECTORY = {DOMAIN, "1.2.840.113556.1.4.1851"}
 """What Active Directory, and its Lightweight Directory Services, call themselves in supportedCapabilities."""
 WHO_AM_I = "1.3.6.1.4.1.4203.1.11.3"
 
@@ -39,7 +40,8 @@ class Root(NamedTuple):
     """What a server says of itself.
 
     ``label`` is for people; ``identity``: it can say who is bound; ``contexts`` are the names that its
-    databases begin with; ``controls`` are the OIDs of what it can be asked for.
+    databases begin with; ``controls`` are the OIDs of what it can be asked for. ``domain``: it is a controller of
+    a domain, so that every user has an account that can be disabled.
     """
 
     kind: Literal["ad", "389", "openldap", "other", "unknown"]
@@ -47,6 +49,7 @@ class Root(NamedTuple):
     identity: bool
     contexts: tuple[str, ...] = ()
     controls: frozenset[str] = frozenset()
+    domain: bool = False
 
 
 class _CheckedTls(Tls):  # type: ignore[misc]
@@ -254,6 +257,7 @@ def _root(session: Session) -> Root:
         WHO_AM_I in texts["supportedExtension"],
         texts["namingContexts"],
         frozenset(texts["supportedControl"]),
+        DOMAIN in texts["supportedCapabilities"],
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Yielded: TypeAlias = Entry | Present | Removed | Problem | Checkpoint
 """What a read is made of."""
 
+OBJECT_CLASS, USER = "objectClass", "user"
 DISABLED_BIT = 0x2
 """ADS_UF_ACCOUNTDISABLE in Active Directory's userAccountControl (a vendor's rule)."""
 MEMBER_OF = "memberof"
@@ -90,8 +91,8 @@ class Shape:
 
     ``selected`` is in the spelling to yield; ``dn`` among it is the entry's own name. ``disabled_by``: the
     attribute, one of DISABLED, that makes an entry one that is not enabled. ``group_filled``: what memberOf says
-    comes from ``groups``, which are known once they were read. ``primary_group``: the group that Active
-    Directory tells with the person alone is one of them.
+    comes from ``groups``, which are known once they were read. ``in_domain``: users have a primary group, which
+    is told with them alone, and an account, of which it has to be seen whether it is disabled.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class Shape:
         *,
         disabled_by: str = "",
         group_filled: bool = False,
-        primary_group: bool = False,
+        in_domain: bool = False,
     ) -> None:
         spelled: dict[str, str] = {}
         self.doubles: list[tuple[str, str]] = []
@@ -111,15 +112,17 @@ class Shape:
         self.dn_name = spelled.pop("dn", None)
         self.groups: Memberships | None = None
         self.group_name = spelled.pop(MEMBER_OF, None) if group_filled else None
-        self.sweep = [anchor, PRIMARY_GROUP] if primary_group else [anchor]
-        self.primary = PRIMARY_GROUP.lower().encode() if primary_group else None
-        needed = [*self.sweep, disabled_by] if disabled_by else self.sweep
+        self.primary = PRIMARY_GROUP.lower().encode() if group_filled and in_domain else None
+        self.sweep = [anchor, PRIMARY_GROUP] if self.primary else [anchor]
+        needed = [*self.sweep, disabled_by] if disabled_by else [*self.sweep]
+        needed += [OBJECT_CLASS] if disabled_by and in_domain else []
         self.hidden = [name for name in needed if name.lower() not in spelled]
         for name in self.hidden:
             spelled[name.lower()] = name
         self.spelled = spelled
         self.anchor = spelled[anchor.lower()]
         self.control = spelled[disabled_by.lower()] if disabled_by else None
+        self.classes = spelled[OBJECT_CLASS.lower()] if disabled_by and in_domain else None
         self.names = {name.encode(): name for low, name in spelled.items() if low not in BINARY}
         self.fold_anchor = anchor.lower() in UNIQUE_IDS
         # The name as it stands in an entry, between its own length and the tag of its values.
@@ -241,7 +244,7 @@ class Shape:
             anchors = texts.get(self.anchor, ())
             if len(anchors) != 1 or not anchors[0]:
                 raise self._bad_anchor(name, anchors)
-            entry.enabled = self._is_enabled(texts)
+            entry.enabled = self._is_enabled(name, anchors[0], texts)
             if self.dn_name is not None:
                 texts[self.dn_name] = (name.decode(),)
             groups = self._groups_of(raw, self.groups) if self.groups and self.group_name else None
@@ -282,10 +285,15 @@ class Shape:
                 texts[name] = tuple([value.decode() for value in values])
         return frozenset(unknown)
 
-    def _is_enabled(self, texts: Mapping[str, tuple[str, ...]]) -> bool:
+    def _is_enabled(self, name: bytes, anchor: str, texts: Mapping[str, tuple[str, ...]]) -> bool:
         if self.control is None:
             return True
-        return not any(map(DISABLED[self.control.lower()], texts.get(self.control, ())))
+        values = texts.get(self.control, ())
+        if self.classes and not values and USER in map(str.lower, texts.get(self.classes, ())):
+            why = f"{name.decode('utf-8', 'replace')} shows no {self.control}, so nobody knows whether it is disabled"
+            cure = 'let the bind identity read it, or set disabled = "ignore"'
+            raise Unreadable(anchor, "not_shown", f"{why}: {cure}")
+        return not any(map(DISABLED[self.control.lower()], values))
 
     def _bad_anchor(self, name: bytes, values: tuple[str, ...]) -> Unreadable:
         shown = name.decode("utf-8", "replace")

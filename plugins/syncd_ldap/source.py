@@ -218,7 +218,7 @@ class LdapSource(Source):
             self._anchor,
             disabled_by=disabled_by,
             group_filled=filled,
-            primary_group=filled and kind == "ad",
+            in_domain=session.root.domain,
         )
 
     def _groups(self, reading: Reading, rest: Rest) -> Memberships | None:

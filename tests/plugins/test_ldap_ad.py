@@ -229,6 +229,24 @@ def test_a_ticket_binds_and_without_one_the_cure_is_said(
         ad_source(domain, CROWD_UNIT, bind=named | {"dn": f"nobody@{REALM}"}).open()
 
 
+def test_of_whom_it_cannot_be_seen_whether_he_is_disabled_nothing_is_said(domain: Samba, unit: str) -> None:
+    """Otherwise a right that is taken away would enable everybody."""
+    domain.hide("userAccountControl", unit, READER)
+    anchors = {domain.guid(one) for one in domain.add_all(unit, ["ann.u", "ben.u"])}
+    domain.disable(f"CN=ben.u,{unit}")
+    contact = domain.add(f"CN=Else,{unit}", "contact")
+    everybody = "(|(objectClass=user)(objectClass=contact))"
+    read = drain(ad_source(domain, unit, filter=everybody))
+    assert ({domain.guid(contact)}, FULL) == (set(read.anchors()), read.checkpoints)
+    assert anchors == {problem.anchor for problem in read.problems}
+    assert "shows no userAccountControl, so nobody knows" in read.problems[0].message
+
+    read = drain(ad_source(domain, unit, filter=everybody, disabled="ignore"))
+    assert (3, []) == (len(read.entries), read.problems)
+    seen = drain(ad_source(domain, unit, who=WATCHER))
+    assert [False, True] == sorted(entry.enabled for entry in seen.entries)
+
+
 # --- groups
 
 

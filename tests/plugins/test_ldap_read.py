@@ -338,7 +338,7 @@ def test_active_directory_is_recognised_and_its_guid_is_the_anchor(start_slapd: 
 @pytest.mark.parametrize(
     ("disabled", "expected"),
     [
-        ("map", {"a": True, "b": False, "c": True}),
+        ("map", {"a": True, "b": False}),
         ("skip", {"a": True, "c": True}),
         ("ignore", {"a": True, "b": True, "c": True}),
     ],
@@ -346,7 +346,7 @@ def test_active_directory_is_recognised_and_its_guid_is_the_anchor(start_slapd: 
 def test_people_whom_active_directory_has_disabled(
     start_slapd: StartSlapd, disabled: str, expected: dict[str, bool]
 ) -> None:
-    """Whether the second bit of userAccountControl is set; an entry without the attribute is enabled."""
+    """Whether the second bit of userAccountControl is set; of a user who does not show it nobody knows."""
     guids = (bytes([number]) * 16 for number in range(1, 9))
     server = start_slapd(
         [
@@ -359,6 +359,7 @@ def test_people_whom_active_directory_has_disabled(
     read = drain(ldap_source(server, disabled=disabled))
     assert expected == {entry.attributes["uid"][0]: entry.enabled for entry in read.entries}
     assert {("cn", "mail", "sn", "uid")} == {tuple(sorted(entry.attributes)) for entry in read.entries}
+    assert (["not_shown"] if disabled == "map" else []) == [problem.code for problem in read.problems]
 
 
 def test_elsewhere_everybody_is_enabled(crowd: Slapd) -> None:
