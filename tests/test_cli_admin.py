@@ -78,6 +78,9 @@ class TestCheck:
         assert 78 == result.exit_code
         assert "! source ad: source.ad.bind.password (" in result.stdout
         assert "file:/nowhere/secret: there is no such file" in result.stdout
+
+        once = office.run("check", "--connect").stdout
+        assert 1 == once.count("file:/nowhere/secret: there is no such file")
         told = office.run("preview", "ad")
         place = f"source.ad.bind.password ({office.config}:"
         assert (78, True) == (told.exit_code, place in told.stderr)
