@@ -10,12 +10,12 @@ from syncd import Account, Denied, Rejected
 
 from .adapter import Session
 from .conversation import Answer, Found, Program
-from .entries import BINARY, UNIQUE_IDS, guid
 from .failures import failure, refusal
 from .groups import NO_SUCH_OBJECT, Groups
 from .platformoptions import BY_NAME, PlatformOptions
 from .requests import BASE, SUBTREE, all_of, any_of, anything, compiled, equal, searching
 from .switching import Switch
+from .syntaxes import BINARY, UNIQUE_IDS, guid
 from .values import Values, values_of
 
 SIZE_LIMIT_EXCEEDED = 4

@@ -15,9 +15,10 @@ from syncd import ConnectorError, CursorExpired, Removed, Unavailable
 from . import domain, sweeping, witnesses
 from .adapter import Session
 from .cursors import CONTROLS, Increment, Mark
-from .entries import Shape, guid
+from .entries import Shape
 from .failures import failure
 from .paging import Reading
+from .syntaxes import guid
 from .wire import Result, children, control, element, integer
 
 CONTROL = CONTROLS["dirsync"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from syncd import Checkpoint, Entry, Present, Problem, Removed, Unavailable
 
+from .syntaxes import BINARY, DISABLED, UNIQUE_IDS
 from .wire import Malformed, attributes_of, contents_of
 
 if TYPE_CHECKING:
@@ -18,45 +18,14 @@ Yielded: TypeAlias = Entry | Present | Removed | Problem | Checkpoint
 """What a read is made of."""
 
 OBJECT_CLASS, USER = "objectClass", "user"
-DISABLED_BIT = 0x2
-"""ADS_UF_ACCOUNTDISABLE in Active Directory's userAccountControl (a vendor's rule)."""
 MEMBER_OF = "memberof"
 """What a person's groups are mapped by, in lower case."""
 PRIMARY_GROUP = "primaryGroupID"
 """Which group of Active Directory names the person nowhere, and is his all the same (a vendor's rule)."""
 
 
-def guid(raw: bytes) -> str:
-    """Return a GUID of Active Directory as people write it; its first three parts are little-endian."""
-    return str(uuid.UUID(bytes_le=raw))
-
-
-def sid(raw: bytes) -> str:
-    """Return a security identifier as people write it, such as ``S-1-5-21-...``."""
-    if len(raw) < 8 or len(raw) != 8 + 4 * raw[1]:
-        raise ValueError("not a security identifier")
-    parts = [int.from_bytes(raw[at : at + 4], "little") for at in range(8, len(raw), 4)]
-    return "-".join(["S", str(raw[0]), str(int.from_bytes(raw[2:8], "big")), *map(str, parts)])
-
-
-BINARY: Mapping[str, Callable[[bytes], str]] = {
-    "objectguid": guid,
-    "ms-ds-consistencyguid": guid,
-    "objectsid": sid,
-}
-"""Attributes that are bytes, but have a usual way of being written."""
-
-DISABLED: Mapping[str, Callable[[str], bool]] = {
-    "useraccountcontrol": lambda value: bool(int(value) & DISABLED_BIT),
-    "nsaccountlock": lambda value: value.lower() == "true",
-}
-"""Whether a value says that the account is disabled, by the attribute in lower case."""
-
 RANGE = b";range="
 """How the name of a list of Active Directory goes on that came in part (a vendor's rule)."""
-
-UNIQUE_IDS = frozenset({"entryuuid", "nsuniqueid"})
-"""Anchors in text: there is exactly one by the schema, and case means nothing."""
 
 
 class Unreadable(Exception):

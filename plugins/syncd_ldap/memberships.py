@@ -14,10 +14,10 @@ from typing import NamedTuple, TypeAlias
 from syncd import Denied, Unavailable
 
 from . import dn
-from .entries import sid
 from .options import Groups
 from .paging import NO_PEOPLE, Reading, name_in
 from .ranges import Rest, part
+from .syntaxes import sid
 from .wire import Malformed, attributes_of, contents_of
 
 _WORD = r'[^\s\x00-\x20"#+,;<=>\\\x7f]++'

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from syncd import Denied
 
 from .adapter import Session
-from .entries import BINARY, RANGE, LdapEntry, Yielded
+from .entries import RANGE, LdapEntry, Yielded
+from .syntaxes import BINARY
 from .wire import attributes_of, contents_of
 
 _RANGE = re.compile(r"(.+);range=([0-9]+)-([0-9]+|\*)", re.IGNORECASE)

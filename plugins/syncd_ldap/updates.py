@@ -14,8 +14,9 @@ from syncd import ConnectorError, CursorExpired, Denied, Removed, Unavailable
 from . import domain, sweeping, witnesses
 from .adapter import Scope, Session
 from .cursors import Increment, Mark
-from .entries import Shape, guid
+from .entries import Shape
 from .paging import Reading
+from .syntaxes import guid
 from .wire import control
 
 SHOW_DELETED, SHOW_RECYCLED = "1.2.840.113556.1.4.417", "1.2.840.113556.1.4.2064"

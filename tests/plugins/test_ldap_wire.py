@@ -18,8 +18,9 @@ from servers.liar import done, entry
 
 from syncd import Entry, Problem, Unavailable
 from syncd_ldap.adapter import search_request
-from syncd_ldap.entries import Shape, guid, sid
+from syncd_ldap.entries import Shape
 from syncd_ldap.reader import Page, Reader, cut
+from syncd_ldap.syntaxes import guid, sid
 from syncd_ldap.wire import (
     Malformed,
     attributes_of,
