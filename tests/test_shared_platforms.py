@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
-from line_world import PLAIN, Site, check_books
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from line_world import AT_ONCE, PLAIN, Site, check_books, check_journal, check_layers
 from line_world import quiet as quiet  # noqa: PLC0414 - a fixture
 
+from syncd import SyncdError
 from syncd.pipeline import people, queue, undoing
 from syncd.pipeline.policy import settle_policy
+from syncd.store.telephones import TELEPHONES
 
 ENTERPRISES = {"acme": {"sources": ["hq"]}, "globex": {"sources": ["lab"]}}
 MAP = {**PLAIN["map"], "location": "l", "softphone_extension": "soft"}
@@ -241,3 +247,64 @@ def test_what_an_undoing_would_take_back_is_detained_if_another_enterprise_has_i
     wanting = "entry ann of hq, Ann (ann)"
     assert ("key_taken", told(zoe, wanting, enterprise="globex")) == (code, message)
     assert "201" == site.people()[ann].attributes["extension"]
+
+
+SOURCE, WHO = st.sampled_from(["hq", "lab"]), st.sampled_from("ab")
+NUMBER = st.sampled_from(["1", "2"])
+SAYS = st.fixed_dictionaries(
+    {"ext": NUMBER, "l": st.sampled_from(["north", "south"])}, optional={"soft": NUMBER}
+)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["plan", "sync"]), SOURCE, WHO, SAYS),
+        st.tuples(st.just("leave"), SOURCE, WHO),
+        st.tuples(st.sampled_from(["approve", "release", "undo"])),
+    ),
+    min_size=10,
+    max_size=20,
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    steps=STEPS, leavers=st.sampled_from(["delete", "disable"]), detain=st.sampled_from(["never", "always"])
+)
+def test_whatever_happens_no_two_people_have_one_number_where_they_meet(steps, leavers, detain):
+    site = opened(
+        platform={"accept": {"location": "north"}}, detain=detain, leavers={**AT_ONCE, "missing": leavers}
+    )
+    for name in ("hq", "lab"):
+        site.hire("rock", source=name, l="south")
+    for step in steps:
+        with suppress(SyncdError):  # there is nothing to undo, or to release as it is
+            done(site, *step)
+        site.wait(hours=1)
+        there = [
+            number
+            for one in site.people().values()
+            if not one.deleted and one.attributes["location"] == "north"
+            for number in {one.attributes.get(name) for name in TELEPHONES} - {None}
+        ]
+        assert sorted(set(there)) == sorted(there)
+    assert site.claimed() == site.taken()
+    check_layers(site)
+    check_journal(site)
+
+
+def done(site, verb, source="", who="", values=None):
+    """Do one step of a history."""
+    if verb in ("plan", "sync"):
+        if who in site.world(source).people:
+            site.world(source).change(who, **{"soft": "", **values})
+        else:
+            site.hire(who, source=source, uid=f"{source}-{who}", mail="", **values)
+        getattr(site, verb)(source, full=True)
+    elif verb == "leave":
+        site.fire(*({who} & site.world(source).people.keys()), source=source)
+        site.sync(source)
+    elif verb == "release":
+        queue.release(site.here, [one.id for one in site.operations()][:1])
+    else:
+        state = "state = 'ended' AND same_as IS NULL" if verb == "undo" else "state IN ('planned','held')"
+        for (run,) in site.rows(f"SELECT id FROM runs WHERE {state} ORDER BY id DESC LIMIT 2"):
+            site.apply(undoing.plan_undo(site.here, run)) if verb == "undo" else site.approve(site.run(run))
