@@ -104,6 +104,10 @@ class Directory:
         known = self.anchor != BY_NAME and entry.values.get(self.anchor.lower())
         return self.remote_id(entry) if known else None
 
+    def having(self, name: str, value: bytes) -> Program[list[Found]]:
+        """Return the first two entries that have this value."""
+        return (yield from self._search(all_of(self._filter, equal(name, value))))
+
     def _search(self, wanted: bytes, more: Sequence[str] = ()) -> Program[list[Found]]:
         """Return the first two entries that the filter ``wanted`` matches, with ``more`` of their attributes."""
         found: list[Found] = []

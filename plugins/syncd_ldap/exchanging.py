@@ -1,8 +1,9 @@
-"""Entries that are to have each other's names: each waits for a name that the next one gives up, and all for all."""
+"""Entries that are to have each other's names, or keys: each waits for a name that the next one gives up, and all for all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from syncd import ConnectorError, Delivery, Outcome
 
@@ -13,23 +14,31 @@ Waiting = tuple[Delivery, Taken]
 """A delivery, and whose name it could not have."""
 
 
-def exchanged(conversation: Conversation, writing: Writing, waiting: Sequence[Waiting]) -> Iterator[Outcome]:
-    """Yield what becomes of those whose names were taken; in a circle the first is put aside, so that all can move."""
-    by_id = {delivery.remote_id or "": delivery for delivery, _ in waiting}
-    circles = list(_circles({delivery.remote_id or "": taken.holder or "" for delivery, taken in waiting}))
-    moving = {one for circle in circles for one in circle}
-    for first, *others in circles:
-        try:
-            conversation.one(writing.put_aside(first))
-        except ConnectorError as error:
-            yield from (Outcome(by_id[one].id, one, error) for one in (first, *others))
-            continue
-        for one in (*others, first):
-            yield _outcome(conversation, writing, by_id[one])
-    for delivery, _ in waiting:
-        if delivery.remote_id not in moving:
-            # Whoever had the name may have given it up meanwhile.
-            yield _outcome(conversation, writing, delivery)
+def exchanged(
+    conversation: Conversation, writing: Writing, waiting: Sequence[Waiting], more: int = 1
+) -> Iterator[Outcome]:
+    """Yield what becomes of those whose names were taken; in a circle the first is put aside, so that all can move.
+
+    Whoever has a name then, and not the key, is tried ``more`` times.
+    """
+    wishes = {delivery.remote_id or "": (delivery, taken) for delivery, taken in waiting}
+    circles = list(_circles({one: taken.holder or "" for one, (_, taken) in wishes.items()}))
+    for first, second, *_ in circles:
+        # If that fails, each of them tells why it could not be done.
+        with suppress(ConnectorError):
+            conversation.one(writing.put_aside(first, wishes[second][1].key))
+    moving = [one for first, *others in circles for one in (*others, first)]
+    # Whoever had the name of one of the rest may have given it up by then.
+    order = dict.fromkeys([*moving, *wishes])
+    again: list[Waiting] = []
+    for delivery, _ in (wishes[one] for one in order):
+        outcome = _outcome(conversation, writing, delivery)
+        if more and isinstance(outcome.error, Taken) and outcome.error.holder:
+            again.append((delivery, outcome.error))
+        else:
+            yield outcome
+    if again:
+        yield from exchanged(conversation, writing, again, more - 1)
 
 
 def _outcome(conversation: Conversation, writing: Writing, delivery: Delivery) -> Outcome:

@@ -35,6 +35,8 @@ from .values import Values, memberships_of
 NOT_ALLOWED_ON_NON_LEAF = 66
 MOST_OCTETS = 480
 """No server is known to store a longer step of a name."""
+UNIQUE, SHORT = frozenset({19, EXISTS}), 20
+"""What a server says of a value that another entry has already; and how long a logon name of Active Directory may be."""
 OTHER, LONG = 80, 200
 """What OpenLDAP says of a step that its index has no room for, which sounds like a broken server; it takes some 240 bytes."""
 NOT_THERE = "not-there:"
@@ -42,11 +44,15 @@ NOT_THERE = "not-there:"
 
 
 class Taken(Rejected):
-    """The name that an entry is to get is that of another one, whose remote id is ``holder`` if that is known."""
+    """The name that an entry is to get is that of another one, whose remote id is ``holder`` if that is known.
 
-    def __init__(self, message: str, holder: str | None) -> None:
+    So it is with the value of a key that a server wants to be unique: ``key`` is that attribute.
+    """
+
+    def __init__(self, message: str, holder: str | None, key: str | None = None) -> None:
         super().__init__(message)
         self.holder = holder
+        self.key = key
 
 
 class Wish(NamedTuple):
@@ -123,10 +129,14 @@ class Writing:
         taken = yield from self._bring(entry, self._wish(account, changed, enabled=enabled))
         return self.directory.remote_id(taken)
 
-    def put_aside(self, remote_id: str) -> Program[None]:
-        """Name an entry by its remote id, so that another one can have its name."""
+    def put_aside(self, remote_id: str, key: str | None) -> Program[None]:
+        """Name an entry by its remote id, so that another one can have its name; or give it that as its ``key``."""
         entry = yield from self.directory.located(remote_id)
         if entry is None:
+            return
+        if key is not None:
+            instead = replaced(key, [remote_id.replace("-", "")[:SHORT].encode()])
+            self.directory.done((yield modifying(entry.dn, [instead])), f"change of {entry.dn}")
             return
         (kind, _), *pairs = _pairs(dn.split(entry.dn)[0])
         yield from self._renamed(entry, _step([(kind, remote_id), *pairs]), None)
@@ -206,7 +216,10 @@ class Writing:
         if wish.enabled:
             changes += self.directory.switch.changes(entry.values, enabled=True)
         if changes:
-            self.directory.done((yield modifying(name, changes)), f"change of {name}")
+            answer = yield modifying(name, changes)
+            if answer.result.code in UNIQUE:
+                yield from self._unused(taken, wish, answer)
+            self.directory.done(answer, f"change of {name}")
         if self.directory.groups and MEMBERSHIPS in wish.changed and taken is entry:
             yield from self.directory.groups.bring(name, wish.memberships)
         return taken
@@ -241,6 +254,16 @@ class Writing:
             if not self.directory.same(holder, entry):
                 error = refusal(EXISTS, "", f"{self._url}: rename of {entry.dn} to {name}")
                 raise Taken(str(error), self.directory.shown_id(holder))
+
+    def _unused(self, entry: Found, wish: Wish, answer: Answer) -> Program[None]:
+        """Raise Taken if another entry has one of the keys that this one is to get."""
+        for name in sorted(wish.changed & {*self.options.key}):
+            for value in wish.values[name]:
+                for holder in (yield from self.directory.having(name, value)):
+                    if not self.directory.same(holder, entry):
+                        result = answer.result
+                        error = refusal(result.code, result.message, f"{self._url}: change of {entry.dn}")
+                        raise Taken(str(error), self.directory.shown_id(holder), name)
 
     def _blocked(self, name: str) -> Program[NoReturn]:
         below = yield searching(name, CHILDREN, anything(), [NO_ATTRIBUTES], 10)

@@ -116,6 +116,25 @@ def test_memberships_follow_a_rename_by_themselves(domain: Samba, unit: str, mak
     assert {} == read(domain, unit)
 
 
+def test_names_and_logon_names_are_exchanged(domain: Samba, unit: str, make, login: str) -> None:
+    """Both are unique, the latter in the whole domain."""
+    platform = make()
+    ids = [done(platform, "add", person(f"{login}{n}", cn=f"Anna {n}")) for n in range(3)]
+    for field, now in (
+        ("cn", [person(f"{login}{n}", cn=f"Anna {(n + 1) % 3}") for n in range(3)]),
+        ("sAMAccountName", [person(f"{login}{n}", cn=f"Anna {n}") for n in (1, 2, 0)]),
+        ("cn sAMAccountName", [person(f"{login}{n}", cn=f"Anna {n}") for n in (2, 0, 1)]),
+    ):
+        deliveries = (
+            Delivery(n, "update", 1, ids[n], one, frozenset(field.split())) for n, one in enumerate(now)
+        )
+        assert [None] * 3 == [one.error for one in platform.deliver(deliveries)]
+    found = read(domain, unit, "sAMAccountName")
+
+    names = {domain.guid(dn): (dn, values["sAMAccountName"]) for dn, values in found.items()}
+    assert {ids[n]: (f"CN=Anna {(n + 2) % 3},{unit}", [f"{login}{(n + 2) % 3}"]) for n in range(3)} == names
+
+
 def test_disabled_people_can_be_moved_to_another_unit(domain: Samba, unit: str, make, login: str) -> None:
     former = domain.unit("Former", unit)
     platform = make(disable={"base": former})
