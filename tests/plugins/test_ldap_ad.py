@@ -337,6 +337,7 @@ def test_changes_are_read_by_update_numbers_until_a_group_changes(domain: Samba,
 def test_the_primary_group_is_a_group_like_any_other(domain: Samba, unit: str, who: str) -> None:
     """The controller takes somebody out of the members of the group that is made the primary one."""
     ann, ben, cid = domain.add_all(unit, ["ann.t", "ben.t", "cid.t"])
+    domain.delete(domain.user("gone.t", unit))  # so that it can be seen who is shown tombstones
     inner = domain.group("inner.t", unit, ann, ben)
     outer = domain.group("outer.t", unit, inner)
     other = domain.group("other.t", unit, ann)
