@@ -178,6 +178,20 @@ class TestLeftOverIntents:
 
         assert ({}, {"done": 1}) == (node.accounts, company.states())
 
+    def test_a_delete_that_was_cut_off_twice_is_looked_up_by_the_number_that_is_there(self, company):
+        """The account had got another one since, which was never delivered."""
+        node = Numbered()
+        account = company.add(extension="100")
+        deliver(company, lane(node))
+        company.change(account, extension="600")
+        company.delete(account)
+        intended(company, account, "delete", "100")
+        company.conn.execute("UPDATE remotes SET delivered = NULL")
+
+        deliver(company, lane(node))
+
+        assert ({}, {"done": 1}) == (node.accounts, company.states())
+
     def test_a_number_of_somebody_else_is_not_taken_for_the_new_one(self, company):
         """It was made there by hand; the update that was to take it was cut off before it was done."""
         node, clock = Numbered(), Clock()

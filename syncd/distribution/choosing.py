@@ -247,12 +247,12 @@ class Choice:
 
     def _sought(self, row: Due) -> list[Account]:
         """Return the account with the keys that it had there, and with those that it may have got since."""
-        rows = [row]
-        if row.last_action in RENUMBERING:
+        rows, asked = [row], row._replace(delivered=None)
+        if row.delivered is None and row.last_action != "add":
             # Its old keys come first: what is found by others may be somebody else.
-            asked = row._replace(delivered=None)
-            earlier = [*remotes.formerly(self._database, self._lane.name, asked)]
-            rows = [*reversed(earlier), asked] if row.delivered is None else [row, asked, *earlier]
+            rows = [*reversed([row, *remotes.formerly(self._database, self._lane.name, asked)])]
+        elif row.last_action in RENUMBERING:
+            rows += [asked, *remotes.formerly(self._database, self._lane.name, asked)]
         accounts = [sought(self._lane, one) for one in rows]
         return [one for number, one in enumerate(accounts) if one not in accounts[:number]]
 
