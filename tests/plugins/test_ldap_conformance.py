@@ -26,7 +26,8 @@ class Directory:
 
     def add(self) -> str:
         name, guid = f"new{len(self.names)}", uuid.uuid4()
-        ad = {"objectClass": ["inetOrgPerson", "user"], "objectGUID": guid.bytes_le} if self.guids else {}
+        user = {"objectClass": ["inetOrgPerson", "user"], "userAccountControl": "512"}
+        ad = {**user, "objectGUID": guid.bytes_le} if self.guids else {}
         self.server.add(person(name, **ad))
         anchor = str(guid) if self.guids else self.entry_uuid(name)
         self.names[anchor] = f"uid={name},{PEOPLE}"
