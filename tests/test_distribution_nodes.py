@@ -12,6 +12,7 @@ from syncd.distribution import retry
 from syncd.distribution.claims import giving_way
 from syncd.errors import Rejected, Unavailable
 from syncd.services import Service
+from syncd.store.placements import pending
 
 FIELDS = tuple(Desk().fields)
 
@@ -93,6 +94,24 @@ def test_a_number_stays_that_of_who_had_it_while_their_node_is_down(nodes, pair)
     assert ({ann: "4003"}, {bob: "4001"}) == (nodes.numbers("north"), nodes.numbers("south"))
     assert (0, None) == (reports["south"].held, nodes.company.remote(bob, "south")["message"])
     assert [] == nodes.company.conn.execute("SELECT * FROM keys WHERE releasing <> 0").fetchall()
+
+
+def test_nobody_is_told_to_wait_for_what_was_confirmed_since(nodes, pair):
+    """Bob's own node has not been asked since."""
+    ann, _ = pair
+    nodes.down("north")
+    nodes.deliver()
+    nodes.up()
+    assert [f"waits: account {ann} has yet to give up extension '4001' on platform north"] == waits(nodes)
+
+    nodes.deliver("north", apart=[nodes.lanes["south"]])
+
+    assert [None] == waits(nodes)
+
+
+def waits(nodes):
+    """Return what people are told of those who are not done."""
+    return [one.message for one in pending(nodes.company.database, nodes.clock()) if one.platform == "south"]
 
 
 def test_it_is_given_up_before_it_is_taken_where_all_nodes_are_up(nodes, pair):

@@ -12,7 +12,7 @@ from ..logs import forms_of
 from ..model import Account
 from ..store import remotes
 from ..store.database import Database
-from ..store.handovers import Contended, contended, unsettled
+from ..store.handovers import AWAITED, Contended, contended, unsettled
 from ..store.remotes import SUSPECT, Change, Due
 from ..store.staging import stamp
 from .claims import Place, doubtful, elsewhere, require_free
@@ -241,7 +241,7 @@ class Choice:
         self.awaiting[here] = step.action
         for place in awaited:
             self._awaited_by.setdefault(place, set()).add(here)
-        message = f"waits: {awaited[min(awaited)]}"
+        message = f"{AWAITED}{awaited[min(awaited)]}"
         change = Change(row.account, row.wanted, "waiting", row.remote_id, row.delivered, row.attempts)
         self._changes.append(change._replace(message=message))
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from .database import Database
 from .remotes import ROW, Due
+
+AWAITED = "waits: "
+"""Begins the message of who waits for another platform."""
+
+_AWAITED = re.compile(rf"{AWAITED}(?:account (\d+) .*|.*) on platform (\S+)")
 
 
 class Contended(NamedTuple):
@@ -54,3 +60,12 @@ def unsettled(database: Database, account: int) -> set[str]:
         "SELECT platform FROM remotes WHERE account = ? AND state <> 'done' AND remote_id IS NULL", (account,)
     )
     return {platform for (platform,) in rows}
+
+
+def heard_since(database: Database, account: int, message: str) -> bool:
+    """Say whether another platform has confirmed what the message of an account says is awaited of it.
+
+    Who waits learns that only when asked about again, which may be long after.
+    """
+    found = _AWAITED.fullmatch(message)
+    return found is not None and undone(database, found[2], int(found[1] or account)) is None

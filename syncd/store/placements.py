@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from .database import OPEN, Database
-from .handovers import contended
+from .handovers import contended, heard_since
 from .owners import holding
 from .remotes import Due, time_of
 from .sealed import OF_ACCOUNT
@@ -120,7 +120,8 @@ def pending(database: Database, now: datetime) -> Iterator[Pending]:
         " WHERE r.state <> 'done' ORDER BY r.platform, r.wanted"
     )
     held: dict[str, dict[int, str]] = {}
-    for platform, account, wanted, state, attempts, next_try, message, since in rows:
+    for platform, account, wanted, state, attempts, next_try, last, since in rows:
+        message = None if last and heard_since(database, account, last) else last
         if message is None and platform not in held:
             held[platform] = _held(database, platform)
         why = held[platform].get(account) if message is None else message
