@@ -7,6 +7,7 @@ from line_world import PLAIN, Site, plugins
 from line_world import quiet as quiet  # noqa: PLC0414 - a fixture
 from servers.nodes import sqlite_database
 
+from syncd.errors import Unavailable
 from syncd.pipeline import people, queue
 from syncd.pipeline.delivering import deliver
 from syncd.pipeline.policy import settle_policy
@@ -278,3 +279,29 @@ def test_enterprises_on_nodes_of_their_own_have_the_same_numbers(node, tmp_path)
 
     assert [1, 1] == [one.confirmed for one in reports.values()]
     assert {"200"} == set(names(node)) == set(names(south))
+
+
+def test_a_node_that_nobody_is_left_on_is_not_taken_for_a_lost_one_when_its_answer_was(node, monkeypatch):
+    """The last one has gone, and nobody heard that it was done; the node takes whoever comes next."""
+    site = two(node)
+    site.hire("ann", ext="200")
+    site.sync()
+    deliver(site.here)
+    people.delete(site.here, site.person("ann").id)
+
+    def unheard(platform, deliveries):
+        list(done(platform, deliveries))
+        raise Unavailable("the answer was lost")
+
+    with monkeypatch.context() as once:
+        done = AsteriskPlatform.deliver
+        once.setattr(AsteriskPlatform, "deliver", unheard)
+        deliver(site.here)
+    assert {} == names(node)
+    site.wait(hours=2)
+    site.hire("eve", ext="201")
+    site.sync()
+    deliver(site.here)
+
+    assert {"201"} == set(names(node))
+    assert {("done", None)} == set(states(site).values())

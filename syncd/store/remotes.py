@@ -219,9 +219,16 @@ def told_until(until: str, text: str) -> str:
 
 
 def confirmed(database: Database, platform: str) -> int:
-    """Return how many accounts the platform has confirmed to hold, as far as their state there is known."""
+    """Return how many accounts the platform has confirmed to hold, as far as their state there is known.
+
+    Whose deletion was asked for, and nobody knows whether it was done, may be gone.
+    """
     row = database.conn.execute(
-        "SELECT COUNT(*) FROM remotes WHERE platform = ? AND remote_id IS NOT NULL AND delivered IS NOT NULL",
+        """
+        SELECT COUNT(*) FROM remotes r WHERE platform = ? AND remote_id IS NOT NULL AND delivered IS NOT NULL
+          AND (state = 'done' OR ('delete', 1) IS NOT (SELECT d.action, d.intent IS NULL FROM deliveries d
+            WHERE d.account = r.account AND d.platform = r.platform ORDER BY d.id DESC LIMIT 1))
+        """,
         (platform,),
     ).fetchone()
     return int(row[0])
