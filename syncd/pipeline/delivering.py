@@ -29,12 +29,14 @@ def finish(here: Installation, run: Run) -> Run:
 
     To be called after every apply; harmless for all other runs, and when repeated.
     """
-    from .fitting import reconsider
     from .licences import grant
     from .policy import finish_policy
 
     finish_policy(here, run)
-    reconsider(here)
+    if here.settings.platforms:
+        from .fitting import reconsider
+
+        reconsider(here)
     grant(here)
     return run
 

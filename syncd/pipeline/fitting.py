@@ -78,5 +78,6 @@ def reconsider(here: Installation) -> None:
         leaves = row.remote_id is not None and row.disabled_by is not None
         if effect is None or not effect.faults or leaves:
             over.append(operation)
-    with here.database.transaction() as conn:
-        placements.give_back(conn, over, here.now())
+    if over:
+        with here.database.transaction() as conn:
+            placements.give_back(conn, over, here.now())

@@ -25,7 +25,6 @@ from ..store.settling import settle_asked
 from ..store.staging import FLUSH, Staging
 from ..store.summary import PlanView
 from .delivering import lanes_of
-from .fitting import demands_by_platform, effect_on
 from .installation import Installation, platform_of, service_of
 from .licences import grant
 from .line import apply_run, report_plan
@@ -186,6 +185,7 @@ def _operations(
     Whom a platform could not take is detained, and none of those.
     """
     from ..store.remotes import Due
+    from .fitting import demands_by_platform, effect_on
 
     demands = demands_by_platform(here, enterprise)
     for account, kind, attributes, disabled_by, revision, remotes in _accounts(here, enterprise):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, SyncdError, Unavailable
 from ..model import Hidden, Sealed, Value, sealed_of
-from ..sealing import Keys, made
 from ..store.sealed import (
     DIGEST_KEY,
     Seal,
@@ -21,6 +21,9 @@ from ..store.sealed import (
 from ..store.staging import Staging
 from .installation import Installation, Line
 
+if TYPE_CHECKING:
+    from ..sealing import Keys
+
 
 class Keyless(ConfigError):
     """A run makes secrets, and the key to seal them with cannot be had."""
@@ -28,6 +31,8 @@ class Keyless(ConfigError):
 
 def keys_of(here: Installation) -> Keys:
     """Return the keys that secrets are sealed with. Raises ConfigError if they cannot be had."""
+    from ..sealing import Keys
+
     if here.settings.secrets_key is None:
         raise ConfigError('secrets need secrets_key in the configuration, such as "credential:syncd-key"')
     return Keys(here.secret(here.settings.secrets_key))
@@ -38,6 +43,8 @@ def sealer(here: Installation) -> Seal:
 
     Raises ConfigError if there is no key, or it is another one than that of the secrets that there are.
     """
+    from ..sealing import made
+
     keys = _all_keys_of(here)
 
     def seal(account: int, one: Sealed, staged: bytes | None) -> bytes:
