@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .lines import KeyPath
@@ -23,7 +22,6 @@ class Problem(NamedTuple):
         return f"{self.origin}{column}: {self.message}"
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Document:
     """``tree`` is what all files and the environment say together; ``origins`` has every key of it.
 
@@ -31,11 +29,12 @@ class Document:
     a file could not be read or understood, so that a name which is not there may stand in it.
     """
 
-    tree: dict[str, Any] = field(default_factory=dict)
-    origins: dict[KeyPath, Origin] = field(default_factory=dict)
-    files: list[str] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    incomplete: bool = False
+    def __init__(self) -> None:
+        self.tree: dict[str, Any] = {}
+        self.origins: dict[KeyPath, Origin] = {}
+        self.files: list[str] = []
+        self.problems: list[Problem] = []
+        self.incomplete = False
 
     def tables(self, key: str) -> dict[str, Any]:
         """Return the named tables under a top-level key, such as all of ``[source.NAME]``."""

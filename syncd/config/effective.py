@@ -6,7 +6,6 @@ Secrets never get here: only their references do, and only those of the kinds th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import PurePath
 from typing import Any, NamedTuple
@@ -30,14 +29,14 @@ class Leaf(NamedTuple):
     secret: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Effective:
     """The effective values so far; ``lent`` has the origin of values that a preset gave."""
 
-    document: Document
-    plain: dict[str, Any] = field(default_factory=dict)
-    origins: dict[str, Origin] = field(default_factory=dict)
-    lent: dict[KeyPath, Origin] = field(default_factory=dict)
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.plain: dict[str, Any] = {}
+        self.origins: dict[str, Origin] = {}
+        self.lent: dict[KeyPath, Origin] = {}
 
     def note(self, path: KeyPath, written: Any, model: BaseModel | None = None) -> None:
         """Note the values of an engine's table, and the defaults of its ``model``."""

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import takewhile
 
 from ..errors import Busy, SyncdError
@@ -34,12 +33,16 @@ class Stopping(SyncdError):
     exit_code = 75
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class _Holder:
-    thread: int
-    what: str
-    depth: int = 1
-    since: float | None = field(default_factory=time.monotonic)
+    """A thread that has a turn ``since`` a time of the monotonic clock, taken ``depth`` times; None: it is next."""
+
+    __slots__ = ("depth", "since", "thread", "what")
+
+    def __init__(self, thread: int, what: str, since: float | None) -> None:
+        self.thread = thread
+        self.what = what
+        self.since = since
+        self.depth = 1
 
 
 class Turns:
@@ -75,7 +78,7 @@ class Turns:
             self._wait(name, me, patience, stopping, waits)
             holder = self._holders.get(name)
             if holder is None:
-                self._holders[name] = _Holder(me, what)
+                self._holders[name] = _Holder(me, what, time.monotonic())
             else:
                 holder.depth += 1
         try:
@@ -148,4 +151,4 @@ class Turns:
             return None  # who has something already must not wait for those who wait for that
         earlier = takewhile(lambda thread: thread != me, self._waiting)
         first = next((one for one in earlier if self._waiting[one] in (name, None)), None)
-        return None if first is None else _Holder(first, "what has waited longer", since=None)
+        return None if first is None else _Holder(first, "what has waited longer", None)
