@@ -13,7 +13,7 @@ import pytest
 from chances import chance_seed
 from servers.certificates import Certificate
 from servers.ds389 import CROWD, CROWDED, MISSING, Ds389
-from servers.histories import Directory, Kind
+from servers.histories import INETORGPERSONS, Directory
 from servers.ldap_source import FILTER, Followed, drain, ldap_source
 from servers.slapd import PASSWORD, PEOPLE, free_port
 
@@ -266,15 +266,6 @@ def test_a_container_that_is_renamed_or_moved_makes_the_read_a_full_one(
             list(source.read(before.cursor))
 
 
-KIND = Kind(
-    rdn="uid",
-    login="employeeNumber",
-    person="inetOrgPerson",
-    there={"employeeType": []},
-    left={"employeeType": ["left"]},
-    group="groupOfNames",
-    member=f"cn=nobody,{PEOPLE}",
-)
 STEPS = (
     *(("add", "who", "where"), ("change", "who", "number"), ("clear", "who"), ("name", "who", "who")),
     *(("leave", "who"), ("return", "who"), ("move", "who", "where"), ("rename", "who")),
@@ -287,7 +278,7 @@ def test_random_histories_read_incrementally_equal_full_reads(directory_server: 
     seed = chance_seed()
     lots = random.Random(seed)
     drawn = {"who": 5, "where": 4, "number": 99}
-    trees = [Directory(directory_server.connection, unit, KIND) for _ in range(8)]
+    trees = [Directory(directory_server.connection, unit, INETORGPERSONS) for _ in range(8)]
     asked = {"filter": "(&(objectClass=inetOrgPerson)(!(employeeType=left)))", "overlap": 1}
     settle()
     followed = [

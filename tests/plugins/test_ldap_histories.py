@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers.certificates import Authority
-from servers.histories import STEPS, WITH_GROUPS, Directory, Kind, check
+from servers.histories import INETORGPERSONS, STEPS, WITH_GROUPS, Directory, Kind, check
 from servers.ldap_source import ad_source, ldap_source
 from servers.samba import DISABLED, DOMAIN, ENABLED, MISSING, READER, WATCHER, Samba
 from servers.slapd import ADMIN, PASSWORD, PEOPLE, StartSlapd
@@ -24,15 +24,6 @@ pytest_plugins = ("servers.fixtures",)
 
 Steps: TypeAlias = list[tuple[Any, ...]]
 
-OPENLDAP = Kind(
-    rdn="uid",
-    login="employeeNumber",
-    person="inetOrgPerson",
-    there={"employeeType": []},
-    left={"employeeType": ["left"]},
-    group="groupOfNames",
-    member=f"cn=nobody,{PEOPLE}",
-)
 INETORGPERSON = "(&(objectClass=inetOrgPerson)(!(employeeType=left)))"
 ACTIVE = Kind(
     rdn="cn",
@@ -84,7 +75,7 @@ def openldap(start_slapd: StartSlapd) -> Iterator[Callable[..., Counter[str]]]:
                     options["groups"] = {"base": [directory.groups], "only": only}
                 return ldap_source(server, base=directory.bases, incremental=strategy, **options)
 
-            return histories(lambda: Directory(admin, PEOPLE, OPENLDAP), source, examples, **more)
+            return histories(lambda: Directory(admin, PEOPLE, INETORGPERSONS), source, examples, **more)
 
         yield run
 

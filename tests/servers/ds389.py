@@ -20,19 +20,17 @@ import getpass
 import os
 import re
 import shutil
-import socket
 import subprocess
-import time
 import uuid
 from collections.abc import Sequence
 from hashlib import sha1, sha256
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import ldap3
 
 from .certificates import Certificate
+from .running import Running
 from .slapd import BASE_ENTRIES, PASSWORD, SUFFIX, free_port, people, record
 
 ADMIN = "cn=Directory Manager"
@@ -172,7 +170,7 @@ def _dse(folder: Path, config: Path, port: int, tls_port: int, *, content_sync: 
     return text
 
 
-class Ds389:
+class Ds389(Running):
     """One server. Used in a ``with``, or by ``start`` and ``stop``.
 
     What changes the directory is done by its administrator; ldap3's exceptions tell what failed.
@@ -187,20 +185,10 @@ class Ds389:
         self.name = f"slapd-{uuid.uuid4().hex}"
         self.certificate = certificate
         self.port = self.tls_port = 0
-        self.process: subprocess.Popen[bytes] | None = None
         self._connection: ldap3.Connection | None = None
         shutil.copytree(template(), directory)
         if certificate:
             _import(certificate, directory / "cert")
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def url(self) -> str:
@@ -220,25 +208,10 @@ class Ds389:
             told = [NS_SLAPD, "-D", str(config), "-i", str(self.directory / "run" / "pid")]
             with (self.directory / "ds.log").open("ab") as log:
                 self.process = subprocess.Popen([*told, "-d", "0"], stdout=log, stderr=log)
-            if self._answers():
+            if self.listens(self.directory / "ldapi", 30):
                 return
             self.stop()
         raise RuntimeError(f"ns-slapd did not start: {(self.directory / 'log' / 'errors').read_text()}")
-
-    def _answers(self, seconds: float = 30) -> bool:
-        """Return True as soon as it accepts connections, False when it has ended instead."""
-        assert self.process is not None
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and self.process.poll() is None:
-            with socket.socket(socket.AF_UNIX) as probe:
-                try:
-                    # Only this very process has it.
-                    probe.connect(str(self.directory / "ldapi"))
-                except OSError:
-                    time.sleep(0.02)
-                else:
-                    return True
-        return False
 
     def stop(self) -> None:
         """End it at once: to go in peace takes it two seconds, and nobody wants what it would write."""

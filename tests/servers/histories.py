@@ -15,6 +15,7 @@ from ldap3.core.exceptions import LDAPOperationResult
 from syncd_ldap.source import LdapSource
 
 from .ldap_source import Followed
+from .slapd import PEOPLE
 
 PLACES = ("a", "deep", "b", "out")
 """Where people are; ``a`` and ``b`` are read, and ``deep``, which is in ``a`` at first, is moved about."""
@@ -58,6 +59,18 @@ class Kind(NamedTuple):
     left: Mapping[str, list[str]]
     group: str
     member: str = ""
+
+
+INETORGPERSONS = Kind(
+    rdn="uid",
+    login="employeeNumber",
+    person="inetOrgPerson",
+    there={"employeeType": []},
+    left={"employeeType": ["left"]},
+    group="groupOfNames",
+    member=f"cn=nobody,{PEOPLE}",
+)
+"""As OpenLDAP and 389 Directory Server have them."""
 
 
 class Directory:

@@ -31,12 +31,12 @@ import uuid
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import ldap3
 
 from .certificates import Authority
+from .running import Running
 from .slapd import PASSWORD
 
 REALM = "AD.EXAMPLE.TEST"
@@ -128,7 +128,7 @@ def _script(file: Path, *arguments: str) -> None:
         raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
 
 
-class Samba:
+class Samba(Running):
     """One domain controller. Used in a ``with``, or by ``start`` and ``stop``.
 
     What changes the directory is done by its administrator, over ldaps; ldap3's exceptions tell what failed.
@@ -151,18 +151,8 @@ class Samba:
         self.kerberos = kerberos
         self.authority = authority or Authority(directory.with_name(f"{directory.name}-authority"))
         self.address = ""
-        self.process: subprocess.Popen[bytes] | None = None
         self._connection: ldap3.Connection | None = None
         shutil.copytree(of or template(), directory, ignore=shutil.ignore_patterns("ldapi", "run", "*.sock"))
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def url(self) -> str:

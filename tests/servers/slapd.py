@@ -15,16 +15,15 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias
 from urllib.parse import quote
 
 from syncd_ldap.dn import escape
 
 from .certificates import Authority, Certificate
+from .running import Running
 
 SUFFIX = "dc=example,dc=test"
 PEOPLE = f"ou=people,{SUFFIX}"
@@ -124,7 +123,7 @@ def run(command: Sequence[str], text: str = "") -> None:
         raise RuntimeError(f"{' '.join(command)}: {done.stdout.decode()}{done.stderr.decode()}")
 
 
-class Slapd:
+class Slapd(Running):
     """One slapd. Used in a ``with``, or by ``start`` and ``stop``."""
 
     def __init__(
@@ -144,7 +143,6 @@ class Slapd:
         if tls is True:
             tls = Authority(directory / "tls").sign("server", "DNS:localhost", "IP:127.0.0.1")
         self.certificate = tls or None
-        self.process: subprocess.Popen[bytes] | None = None
         loaded = (directory / "db").is_dir()
         (directory / "db").mkdir(parents=True, exist_ok=True)
         overlay = (
@@ -155,15 +153,6 @@ class Slapd:
         self.configure(lines, (*limits, *overlay), access, active_directory=active_directory)
         if not loaded:
             self.load(entries)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def url(self) -> str:
@@ -236,25 +225,11 @@ class Slapd:
                     stdout=log,
                     stderr=log,
                 )
-            if self.answers():
+            if self.listens(self.directory / "ldapi", 10):
                 return
             self.stop()
             self.port, self.tls_port = free_port(), free_port()
         raise RuntimeError(f"slapd did not start: {(self.directory / 'slapd.log').read_text()}")
-
-    def answers(self, seconds: float = 10) -> bool:
-        """Return True as soon as it accepts a connection, False when it has ended instead."""
-        assert self.process is not None
-        until = time.monotonic() + seconds
-        while time.monotonic() < until and self.process.poll() is None:
-            with socket.socket(socket.AF_UNIX) as probe:
-                try:
-                    probe.connect(str(self.directory / "ldapi"))
-                except OSError:
-                    time.sleep(0.01)
-                else:
-                    return True
-        return False
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """End it; with SIGKILL it has no chance to say good-bye to its clients."""
