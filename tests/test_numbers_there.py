@@ -58,6 +58,20 @@ def by_hand(node, extension="200"):
     node.insert("ps_aors", id=extension, max_contacts=1)
 
 
+def deliver_unheard(site, monkeypatch):
+    """Let the platforms do all that is due, and nobody hear of it; two hours pass."""
+    done = AsteriskPlatform.deliver
+
+    def unheard(platform, deliveries):
+        list(done(platform, deliveries))
+        raise Unavailable("the answer was lost")
+
+    with monkeypatch.context() as once:
+        once.setattr(AsteriskPlatform, "deliver", unheard)
+        deliver(site.here)
+    site.wait(hours=2)
+
+
 # --- what somebody has put there by hand ---
 
 
@@ -289,19 +303,82 @@ def test_a_node_that_nobody_is_left_on_is_not_taken_for_a_lost_one_when_its_answ
     deliver(site.here)
     people.delete(site.here, site.person("ann").id)
 
-    def unheard(platform, deliveries):
-        list(done(platform, deliveries))
-        raise Unavailable("the answer was lost")
-
-    with monkeypatch.context() as once:
-        done = AsteriskPlatform.deliver
-        once.setattr(AsteriskPlatform, "deliver", unheard)
-        deliver(site.here)
+    deliver_unheard(site, monkeypatch)
     assert {} == names(node)
-    site.wait(hours=2)
     site.hire("eve", ext="201")
     site.sync()
     deliver(site.here)
 
     assert {"201"} == set(names(node))
     assert {("done", None)} == set(states(site).values())
+
+
+OWNED = {"columns": {"accountcode": "login"}}
+
+
+def owners(node):
+    """Return whose the extensions of the node are."""
+    return {one["id"]: one["accountcode"] for one in node.rows("ps_endpoints")}
+
+
+def test_a_number_that_another_enterprise_was_to_have_and_nobody_heard_of_is_looked_up_first(
+    node, monkeypatch
+):
+    """Zoe may have 200 on the node: were Ann to get it before that is known, her telephone would be taken for Zoe's."""
+    site = two(node, **OWNED)
+    site.hire("zoe", ext="200", source="lab")
+    site.sync("lab")
+    deliver_unheard(site, monkeypatch)
+    site.world("lab").change("zoe", ext="202")
+    site.sync("lab")
+    site.hire("ann", ext="200")
+    site.sync()
+
+    for _ in range(2):
+        deliver(site.here)
+        site.wait(hours=2)
+
+    assert {"200": "ann", "202": "zoe"} == owners(node)
+    assert {("done", None)} == set(states(site).values())
+
+
+def test_what_two_enterprises_exchange_one_after_the_other_while_the_node_is_down_is_exchanged_there(node):
+    site = two(node, **OWNED)
+    site.hire("ann", ext="200")
+    site.hire("zoe", ext="201", source="lab")
+    for source in ("hq", "lab"):
+        site.sync(source)
+    deliver(site.here)
+    for source, anchor, number in (("hq", "ann", "203"), ("lab", "zoe", "200"), ("hq", "ann", "201")):
+        site.world(source).change(anchor, ext=number)
+        site.sync(source)
+    assert [] == site.operations()
+    said = [one.message for one in placements.pending(site.database, site.here.clock())]
+    assert [True, True] == ["that the platform still has under account" in text for text in said]
+
+    deliver(site.here)
+
+    assert {"200": "zoe", "201": "ann"} == owners(node)
+    assert {("done", None)} == set(states(site).values())
+
+
+def test_nobody_takes_the_telephone_of_an_enterprise_that_the_node_serves_no_more(node):
+    """A guard has detained that Ann vanishes: she still has her telephone."""
+    site = two(node, **OWNED)
+    site.hire("ann", ext="200")
+    site.sync()
+    deliver(site.here)
+    only = platform(node, enterprises=["globex"], limits={"remove": {"count": 0}}, **OWNED)
+    site.configure(top=only, enterprises=ENTERPRISES, hq={}, lab={})
+    settle_policy(site.here)
+    site.hire("zoe", ext="200", source="lab")
+    site.sync("lab")
+
+    deliver(site.here)
+
+    assert {"200": "ann"} == owners(node)
+    state, message = states(site)[site.person("zoe", "lab").id]
+    assert ("waiting", True) == (
+        state,
+        message.endswith("of enterprise acme, who is still on platform north"),
+    )

@@ -100,7 +100,7 @@ class Choice:
         )
         self._rivals: dict[int, list[Contended]] = {}
         for one in every:
-            if one.platform in others:
+            if one.platform in others and not one.foreign:
                 self._rivals.setdefault(one.account, []).append(one)
         self._awaited_by: dict[Place, set[Place]] = {}
 

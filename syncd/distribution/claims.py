@@ -35,7 +35,8 @@ def require_free(database: Database, lane: Lane, step: Step) -> None:
 def claimed(database: Database, lane: Lane, step: Step, *, expected: bool = False) -> tuple[str, str] | None:
     """Return a key that the step would take from the account of another enterprise: its attribute, and whose it is.
 
-    ``expected``: those count as well of whom the platform was not told yet.
+    ``expected``: those count as well of whom the platform was not told yet. Who has only to let it go is waited for,
+    as within an enterprise.
     """
     if not lane.shared or step.action == "delete":
         return None
@@ -50,6 +51,8 @@ def claimed(database: Database, lane: Lane, step: Step, *, expected: bool = Fals
                 if rival.remote_id or (rival.account < row.account and belongs(lane, rival)):
                     whose = f"account {rival.account} of enterprise {rival.enterprise}"
                     both = f"which platform {lane.name} serves as well: one of both needs another one"
+                    if not belongs(lane, rival):
+                        both = f"who is still on platform {lane.name}"
                     return name, f"{name} {text!r} belongs to {whose}, {both}"
     return None
 

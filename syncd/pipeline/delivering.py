@@ -80,13 +80,13 @@ def lanes_of(here: Installation, names: Iterable[str] = ()) -> list[Lane]:
 
 def _claims(here: Installation, settings: PlatformSettings, platform: Platform) -> dict[str, Any]:
     """Return what a lane has to know of the platform's keys."""
-    served = here.settings.enterprises if settings.enterprises is None else settings.enterprises
     return {
         "keys": keys_of(settings, platform),
         "allocated": frozenset(
             name for role in here.settings.roles.values() for name in role.template.allocate
         ),
-        "shared": len(served) > 1,
+        # Those whom it serves no more may be there still.
+        "shared": len(here.settings.enterprises) > 1,
     }
 
 

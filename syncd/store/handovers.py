@@ -22,17 +22,25 @@ class Contended(NamedTuple):
     attribute: str
     value: str
     platform: str
+    foreign: bool
+    """The holder is of another enterprise: only on this platform may both not have it."""
 
 
 def contended(database: Database) -> list[Contended]:
-    """Return every key that somebody has and a platform has not yet confirmed as given up by somebody else."""
+    """Return every key that somebody has and a platform has not yet confirmed as given up by somebody else.
+
+    Of another enterprise are those who may be on a platform where something is yet to be done for both.
+    """
     rows = database.conn.execute(
         """
-        SELECT k.account, f.releasing, f.attribute, f.folded, r.platform FROM keys f
-          CROSS JOIN keys k ON k.attribute = f.attribute AND k.folded = f.folded AND k.enterprise = f.enterprise
+        SELECT k.account, f.releasing, f.attribute, f.folded, r.platform, k.enterprise <> f.enterprise FROM keys f
+          CROSS JOIN keys k ON k.attribute = f.attribute AND k.folded = f.folded
             AND k.releasing = 0 AND k.account <> f.releasing
           CROSS JOIN remotes r ON r.account = f.releasing AND r.state <> 'done'
-        WHERE f.releasing <> 0 ORDER BY 1, 2, 3, 4, 5
+        WHERE f.releasing <> 0 AND (k.enterprise = f.enterprise
+          OR ((r.remote_id IS NOT NULL OR r.delivered IS NOT NULL) AND EXISTS (SELECT 1 FROM remotes t
+            WHERE t.platform = r.platform AND t.account = k.account AND t.state <> 'done')))
+        ORDER BY 1, 2, 3, 4, 5
         """
     )
     return [Contended(*row) for row in rows]

@@ -48,7 +48,7 @@ class Placement(NamedTuple):
 def rivals(
     database: Database, platform: str, enterprise: str, attribute: str, folded: str, *, expected: bool = False
 ) -> list[Placement]:
-    """Return the rows of a platform whose accounts, of other enterprises, have this key or did not let it go yet.
+    """Return the rows of a platform whose accounts, of other enterprises, have this key.
 
     ``expected``: also of accounts that have no row there.
     """
@@ -56,8 +56,7 @@ def rivals(
         "SELECT a.id, COALESCE(r.state, ''), r.remote_id, a.enterprise, a.kind, a.attributes, a.disabled_by, a.deleted_at, NULL"
         f" FROM keys k {'LEFT ' if expected else ''}JOIN remotes r ON r.platform = ? AND r.account = k.account"
         " JOIN accounts a ON a.id = k.account"
-        " WHERE k.attribute = ? AND k.folded = ? AND k.enterprise <> ?"
-        "  AND (k.releasing = 0 OR (r.state <> 'done' AND r.remote_id IS NOT NULL)) ORDER BY a.id",
+        " WHERE k.attribute = ? AND k.folded = ? AND k.enterprise <> ? AND k.releasing = 0 ORDER BY a.id",
         (platform, attribute, folded, enterprise),
     )
     return [Placement(*row) for row in rows]
