@@ -382,3 +382,23 @@ def test_nobody_takes_the_telephone_of_an_enterprise_that_the_node_serves_no_mor
         state,
         message.endswith("of enterprise acme, who is still on platform north"),
     )
+
+
+def test_who_got_a_number_unheard_is_not_taken_for_who_has_the_one_that_comes_next(node, monkeypatch):
+    """Ann has 203 on the node, and nobody knows; by now she is to exchange it for Bob's."""
+    site = opened(top=platform(node, **OWNED))
+    site.hire("ann", ext="201")
+    site.hire("bob", ext="202")
+    site.sync()
+    deliver(site.here)
+    site.world().change("ann", ext="203")
+    site.sync()
+    deliver_unheard(site, monkeypatch)
+    site.world().change("ann", ext="202")
+    site.world().change("bob", ext="203")
+    site.sync()
+
+    deliver(site.here)
+
+    assert {"202": "ann", "203": "bob"} == owners(node)
+    assert {("done", None)} == set(states(site).values())

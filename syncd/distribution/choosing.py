@@ -248,11 +248,11 @@ class Choice:
     def _sought(self, row: Due) -> list[Account]:
         """Return the account with the keys that it had there, and with those that it may have got since."""
         rows, asked = [row], row._replace(delivered=None)
+        # Its old keys come first: what is found by others, and above all by those of now, may be somebody else.
         if row.delivered is None and row.last_action != "add":
-            # Its old keys come first: what is found by others may be somebody else.
             rows = [*reversed([row, *remotes.formerly(self._database, self._lane.name, asked)])]
         elif row.last_action in RENUMBERING:
-            rows += [asked, *remotes.formerly(self._database, self._lane.name, asked)]
+            rows += [*remotes.formerly(self._database, self._lane.name, asked), asked]
         accounts = [sought(self._lane, one) for one in rows]
         return [one for number, one in enumerate(accounts) if one not in accounts[:number]]
 

@@ -102,13 +102,26 @@ def giving_way(waits: Mapping[Place, Collection[Place]], awaiting: Mapping[Place
     """Return who goes first wherever accounts wait for each other across platforms, so that nobody could ever go.
 
     They are all who take the key of somebody on another platform: for a moment both have it. Where there is none,
-    one of those who move leaves without having arrived.
+    one of those who move leaves without having arrived. Where a circle is tied to others, so that nobody of it could
+    go on, it is one of those.
     """
     first: set[Place] = set()
     for circle in circles(waits, lambda place: place):
         able = [one for one in sorted(circle) if one in awaiting]
-        first.update([one for one in able if awaiting[one] != "delete"] or able[:1])
+        taking = [one for one in able if awaiting[one] != "delete"]
+        first.update(taking or able[:1] or _tied(waits, awaiting, circle))
     return first
+
+
+def _tied(
+    waits: Mapping[Place, Collection[Place]], awaiting: Mapping[Place, str], circle: Iterable[Place]
+) -> list[Place]:
+    """Return the one who is to go of those for whom a circle waits besides, if there is any."""
+    found, left = set[Place](), set(circle)
+    while left:
+        found |= left
+        left = set().union(*(waits[one] for one in left)) - found
+    return sorted(found & awaiting.keys(), key=lambda one: (awaiting[one] == "delete", one))[:1]
 
 
 def doubtful(database: Database, lane: Lane, step: Step) -> Account | None:
