@@ -402,3 +402,21 @@ def test_who_got_a_number_unheard_is_not_taken_for_who_has_the_one_that_comes_ne
 
     assert {"202": "ann", "203": "bob"} == owners(node)
     assert {("done", None)} == set(states(site).values())
+
+
+def test_who_is_to_exchange_numbers_before_being_on_the_node_takes_nobodys_telephone(node):
+    site = opened(top=platform(node, **OWNED))
+    site.hire("bob", ext="201")
+    site.hire("eve", ext="202")
+    site.sync()
+    deliver(site.here)
+    site.hire("zoe", ext="203")
+    site.sync()
+    for anchor, number in {"bob": "202", "eve": "203", "zoe": "201"}.items():
+        site.world().change(anchor, ext=number)
+    site.sync()
+
+    deliver(site.here)
+
+    assert {"201": "zoe", "202": "bob", "203": "eve"} == owners(node)
+    assert {("done", None)} == set(states(site).values())

@@ -213,6 +213,8 @@ class Choice:
         elif step.action == "delete":
             batch.steps.append(step)
         elif self._waits.must_wait(row.account) and (step.action != "disable" or step.final):
+            if row.remote_id is None:  # it has nothing there that anybody could wait for
+                self.again(self._waits.release(row.account))
             self._waits.hold(row.account, row.wanted)
         elif row.account not in self._looked and (account := doubtful(self._database, self._lane, step)):
             batch.finds[row.account] = (row, [account])
