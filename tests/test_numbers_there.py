@@ -58,12 +58,12 @@ def by_hand(node, extension="200"):
     node.insert("ps_aors", id=extension, max_contacts=1)
 
 
-def deliver_unheard(site, monkeypatch):
-    """Let the platforms do all that is due, and nobody hear of it; two hours pass."""
+def deliver_unheard(site, monkeypatch, heard=0):
+    """Let the platforms do all that is due, and nobody hear of it but the first; two hours pass."""
     done = AsteriskPlatform.deliver
 
     def unheard(platform, deliveries):
-        list(done(platform, deliveries))
+        yield from [*done(platform, deliveries)][:heard]
         raise Unavailable("the answer was lost")
 
     with monkeypatch.context() as once:
@@ -419,4 +419,26 @@ def test_who_is_to_exchange_numbers_before_being_on_the_node_takes_nobodys_telep
     deliver(site.here)
 
     assert {"201": "zoe", "202": "bob", "203": "eve"} == owners(node)
+    assert {("done", None)} == set(states(site).values())
+
+
+@pytest.mark.parametrize("after", ["201", "204"])
+def test_of_two_who_exchanged_numbers_and_only_one_was_heard_of_both_are_found(node, monkeypatch, after):
+    site = opened(top=platform(node, **OWNED))
+    site.hire("ann", ext="201")
+    site.hire("bob", ext="202")
+    site.sync()
+    deliver(site.here)
+    site.world().change("ann", ext="202")
+    site.world().change("bob", ext="201")
+    site.sync()
+    deliver_unheard(site, monkeypatch, heard=1)
+    assert {"202": "ann", "201": "bob"} == owners(node)
+    if after == "204":
+        site.world().change("bob", ext="204")
+        site.sync()
+
+    deliver(site.here)
+
+    assert {"202": "ann", after: "bob"} == owners(node)
     assert {("done", None)} == set(states(site).values())

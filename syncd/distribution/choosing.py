@@ -12,7 +12,7 @@ from ..logs import forms_of
 from ..model import Account
 from ..store import remotes
 from ..store.database import Database
-from ..store.handovers import AWAITED, Contended, contended, unsettled
+from ..store.handovers import AWAITED, Contended, certain_ids, contended, unsettled
 from ..store.remotes import SUSPECT, Change, Due
 from ..store.staging import stamp
 from .claims import Place, doubtful, elsewhere, require_free
@@ -133,6 +133,10 @@ class Choice:
         self._looked.add(account)
         self.again([account])
 
+    def given_away(self, account: int) -> set[str]:
+        """Return the remote ids that are by now those of who got the keys of an account."""
+        return certain_ids(self._database, self._lane.name, self._waits.takers(account))
+
     def waiting(self) -> dict[Place, set[Place]]:
         """Return who waits, here and for other platforms, each with all that they wait for."""
         name = self._lane.name
@@ -213,14 +217,17 @@ class Choice:
         elif step.action == "delete":
             batch.steps.append(step)
         elif self._waits.must_wait(row.account) and (step.action != "disable" or step.final):
-            if row.remote_id is None:  # it has nothing there that anybody could wait for
-                self.again(self._waits.release(row.account))
-            self._waits.hold(row.account, row.wanted)
+            self._hold(row)
         elif row.account not in self._looked and (account := doubtful(self._database, self._lane, step)):
             batch.finds[row.account] = (row, [account])
             batch.doubtful.add(row.account)
         else:
             batch.steps.append(step)
+
+    def _hold(self, row: Due) -> None:
+        if row.remote_id is None:  # it has nothing there that anybody could wait for
+            self.again(self._waits.release(row.account))
+        self._waits.hold(row.account, row.wanted)
 
     def _awaited(self, step: Step) -> dict[Place, str]:
         """Return what has to be confirmed on other platforms first, each told in words.

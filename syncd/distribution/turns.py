@@ -223,12 +223,13 @@ class Turn:
         self._lines += self.lane.health.answers()
         if row.account not in batch.doubtful:
             self.choice.again([row.account])
-            return [looked_up(row, message.remote_id)]
-        if message.remote_id is None:
+            others = self.choice.given_away(row.account)
+            return [looked_up(row, [one for one in message.remote_ids if one not in others], others)]
+        if not message.remote_ids:
             self.choice.nothing_there(row.account)
             return []
-        holder = handovers.holder(self._database, self.lane.name, message.remote_id)
-        return [self._counted(not_taken_over(self.lane, row, message.remote_id, holder, now))]
+        holder = handovers.holder(self._database, self.lane.name, message.remote_ids[0])
+        return [self._counted(not_taken_over(self.lane, row, message.remote_ids[0], holder, now))]
 
     def _answered(self, outcome: Outcome, batch: Batch, now: datetime) -> Change:
         step = batch.open.pop(outcome.id)

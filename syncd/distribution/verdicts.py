@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -121,20 +121,24 @@ def untouched(step: Step, intent: int) -> Change:
     )
 
 
-def looked_up(row: Due, remote_id: str | None) -> Change:
+def looked_up(row: Due, found: Sequence[str], others: Collection[str] = ()) -> Change:
     """Return what a look-up means: the remote id is known, and how the account looks there is not.
+
+    ``found`` are remote ids, the likeliest first; ``others`` are those of other accounts by now.
 
     Where it may have got other keys, it was searched for by its old ones first: if it is found by the others, the
     platform gave it another id with them. Else an id that was known before is truer than one that was searched for.
     """
     left_over = row.last_intent is None
+    remote_id = found[0] if found else None
+    before = None if row.remote_id in others else row.remote_id
     gone = remote_id is None and row.last_action == "delete"
-    known = row.remote_id if row.delivered is None and row.last_action not in RENUMBERING else None
+    known = before if row.delivered is None and row.last_action not in RENUMBERING else None
     return Change(
         row.account,
         row.wanted,
         "pending",
-        None if gone else known or remote_id or row.remote_id,
+        None if gone else known or remote_id or before,
         None,
         row.attempts,
         result="nothing" if remote_id is None else "found",

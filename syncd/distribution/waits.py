@@ -78,6 +78,10 @@ class Waits:
         """Return those who still have a key that the account wants, whether it is held or not."""
         return self._holders.get(account, {}).keys()
 
+    def takers(self, account: int) -> Collection[int]:
+        """Return those who want keys that the account still has."""
+        return self._takers.get(account, ())
+
     def together(self, account: int) -> set[int]:
         """Return the account, those whose keys it wants, those whose keys they want, and so on."""
         found, left = set[int](), {account}

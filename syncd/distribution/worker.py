@@ -20,10 +20,10 @@ class Opened(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a look-up said: a remote id, or None for "not there"."""
+    """What a look-up said: the remote ids under which an account may be there, the likeliest first."""
 
     account: int
-    remote_id: str | None
+    remote_ids: tuple[str, ...]
     error: BaseException | None = None
 
 
@@ -123,13 +123,12 @@ class Worker:
                 return False
             try:
                 found = [_checked(next(answers, Broken("find_all() ended too early"))) for _ in accounts]
-                remote_id = next(filter(None, found), None)
             except BaseException as error:  # noqa: BLE001 - as above
-                self._tell(Found(number, None, error))
+                self._tell(Found(number, (), error))
                 if isinstance(error, Unavailable | Denied):
                     return False
             else:
-                self._tell(Found(number, remote_id))
+                self._tell(Found(number, tuple(filter(None, found))))
         return True
 
     def _deliver(self, job: Job, fed: list[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from .database import Database
@@ -29,7 +30,7 @@ class Contended(NamedTuple):
 def contended(database: Database) -> list[Contended]:
     """Return every key that somebody has and a platform has not yet confirmed as given up by somebody else.
 
-    Of another enterprise are those who may be on a platform where something is yet to be done for both.
+    Of another enterprise are those who may both be on a platform.
     """
     rows = database.conn.execute(
         """
@@ -39,7 +40,7 @@ def contended(database: Database) -> list[Contended]:
           CROSS JOIN remotes r ON r.account = f.releasing AND r.state <> 'done'
         WHERE f.releasing <> 0 AND (k.enterprise = f.enterprise
           OR ((r.remote_id IS NOT NULL OR r.delivered IS NOT NULL) AND EXISTS (SELECT 1 FROM remotes t
-            WHERE t.platform = r.platform AND t.account = k.account AND t.state <> 'done')))
+            WHERE t.platform = r.platform AND t.account = k.account AND (t.state <> 'done' OR t.remote_id IS NOT NULL))))
         ORDER BY 1, 2, 3, 4, 5
         """
     )
@@ -60,6 +61,19 @@ def holder(database: Database, platform: str, remote_id: str) -> int | None:
         "SELECT account FROM remotes WHERE platform = ? AND remote_id = ? LIMIT 1", (platform, remote_id)
     ).fetchone()
     return None if row is None else int(row[0])
+
+
+def certain_ids(database: Database, platform: str, accounts: Iterable[int]) -> set[str]:
+    """Return the remote ids of those accounts of which nothing is open that might have changed them."""
+    query = (
+        "SELECT remote_id FROM remotes WHERE platform = :platform AND account = :account AND remote_id IS NOT NULL"
+        " AND (SELECT intent FROM deliveries WHERE account = :account AND platform = :platform"
+        "  ORDER BY id DESC LIMIT 1) IS NOT NULL"
+    )
+    found = (
+        database.conn.execute(query, {"platform": platform, "account": one}).fetchone() for one in accounts
+    )
+    return {row[0] for row in found if row is not None}
 
 
 def unsettled(database: Database, account: int) -> set[str]:
