@@ -44,24 +44,27 @@ class Step(NamedTuple):
 
 def belongs(lane: Lane, row: Due | Placement) -> bool:
     """Say whether an account is to be on the platform."""
-    return row.deleted_at is None and serves(lane.service, row.enterprise, row.kind, texts(row.attributes))
+    return _belongs(lane, row, texts(row.attributes))
 
 
-def account_of(lane: Lane, row: Due | Placement, without: Collection[str] = ()) -> tuple[Account, bool]:
-    """Return an account as the platform is to see it, but for what is sealed, and whether it belongs there.
+def _belongs(lane: Lane, row: Due | Placement, attributes: Mapping[str, Value]) -> bool:
+    return row.deleted_at is None and serves(lane.service, row.enterprise, row.kind, attributes)
 
-    Attributes ``without`` are left out.
-    """
+
+def account_of(lane: Lane, row: Due | Placement) -> tuple[Account, bool]:
+    """Return an account as the platform is to see it, but for what is sealed, and whether it belongs there."""
     attributes = texts(row.attributes)
-    present = row.deleted_at is None and serves(lane.service, row.enterprise, row.kind, attributes)
-    for name in without:
-        attributes.pop(name, None)
+    present = _belongs(lane, row, attributes)
+    return _account(lane, row, attributes, present=present), present
+
+
+def _account(lane: Lane, row: Due | Placement, attributes: Mapping[str, Value], *, present: bool) -> Account:
     enabled = present and row.disabled_by is None
     fields = _given(lane.fields_of(attributes))
     if '"sealed:' in row.attributes and row.sealed:
         kept = _secrets(lane) | {name for name, value in fields.items() if not _lies_sealed(row, value)}
         fields = {name: value for name, value in fields.items() if name in kept}
-    return Account(str(row.account), row.kind, enabled, fields), present
+    return Account(str(row.account), row.kind, enabled, fields)
 
 
 def _lies_sealed(row: Due | Placement, value: Value) -> bool:
@@ -73,11 +76,14 @@ def _lies_sealed(row: Due | Placement, value: Value) -> bool:
 def step_of(lane: Lane, row: Due, without: Collection[str] = ()) -> Step | None:
     """Return what has to be done next to bring the platform to the wanted state, None if nothing.
 
-    Raises ValueError for an account that belongs there and whose values cannot be transformed.
+    Attributes ``without`` are left out. Raises ValueError for an account that belongs there and whose values cannot be transformed.
     """
-    if not belongs(lane, row):
+    attributes = texts(row.attributes)
+    if not _belongs(lane, row, attributes):
         return None if row.remote_id is None else Step(row, "delete", _leaving(lane, row), frozenset(), None)
-    account, _ = account_of(lane, row, without)
+    if without:
+        attributes = {name: value for name, value in attributes.items() if name not in without}
+    account = _account(lane, row, attributes, present=True)
     kept = _kept(lane, account)
     if row.remote_id is None:
         # The platform's add may disable by itself; whether it does is not known, so it is asked to.
