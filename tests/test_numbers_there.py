@@ -442,3 +442,28 @@ def test_of_two_who_exchanged_numbers_and_only_one_was_heard_of_both_are_found(n
 
     assert {"202": "ann", after: "bob"} == owners(node)
     assert {("done", None)} == set(states(site).values())
+
+
+def test_who_left_with_another_number_and_could_not_be_deleted_is_found_each_time(node, monkeypatch):
+    """What nobody finds counts as deleted: it is to be sought by the number that it has on the node."""
+    site = opened(top=platform(node, **OWNED))
+    site.hire("ann", ext="201")
+    site.sync()
+    deliver(site.here)
+    site.world().change("ann", ext="202")
+    site.sync()
+    people.delete(site.here, site.person("ann").id)
+
+    def away(_platform, deliveries):
+        list(deliveries)
+        raise Unavailable("no route to host")
+
+    for _ in range(2):
+        with monkeypatch.context() as down:
+            down.setattr(AsteriskPlatform, "deliver", away)
+            deliver(site.here)
+        assert {"201": "ann"} == owners(node)
+        site.wait(hours=2)
+    deliver(site.here)
+
+    assert {} == owners(node)

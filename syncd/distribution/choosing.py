@@ -260,7 +260,7 @@ class Choice:
         # Its old keys come first: what is found by others, and above all by those of now, may be somebody else.
         if row.delivered is None and row.last_action != "add":
             rows = [*reversed([row, *remotes.formerly(self._database, self._lane.name, asked)])]
-        elif row.last_action in RENUMBERING:
+        elif row.last_action in RENUMBERING or row.last_action == "delete":
             rows += [*remotes.formerly(self._database, self._lane.name, asked), asked]
         accounts = [sought(self._lane, one) for one in rows]
         return [one for number, one in enumerate(accounts) if one not in accounts[:number]]
