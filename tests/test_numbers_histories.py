@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from chances import chance_seed
@@ -13,6 +14,8 @@ from line_world import AT_ONCE, PLAIN, Site, plugins
 from line_world import quiet as quiet  # noqa: PLC0414 - a fixture
 from servers.nodes import sqlite_database
 
+from syncd import Delivery, Outcome
+from syncd.errors import Unavailable
 from syncd.pipeline import people
 from syncd.pipeline.delivering import deliver
 from syncd.pipeline.policy import settle_policy
@@ -24,6 +27,19 @@ PLACES = ("north", "south")
 @pytest.fixture(autouse=True)
 def asterisk(monkeypatch):
     monkeypatch.setitem(plugins().platforms, "asterisk", AsteriskPlatform)
+
+
+class Unreliable(AsteriskPlatform):
+    """A node that does some of what it is told, and tells of less; nobody hears of the rest."""
+
+    chances: ClassVar[dict[str, random.Random]] = {}
+    """One for each place: they are delivered to at the same time."""
+
+    def deliver(self, deliveries: Iterable[Delivery]) -> Iterator[Outcome]:
+        chance, batch = self.chances[self.context.name], [*deliveries]
+        done = [*super().deliver(batch[: chance.randint(0, len(batch))])]
+        yield from done[: chance.randint(0, len(done))]
+        raise Unavailable("the connection was lost")
 
 
 class Company:
@@ -132,14 +148,22 @@ class Company:
             people.edit(self.site.here, account, {"extension": number})
 
     def day(self, changes: int, *, full: bool = False) -> None:
-        """Let some things happen, read both sources in any order, and deliver."""
+        """Let some things happen, read both sources, and deliver."""
+        self.happen(changes)
+        self.read(full=full)
+        self.deliver()
+
+    def happen(self, changes: int) -> None:
+        """Let some things happen to people."""
         happenings = (self.join, self.leave, self.come_back, self.move, self.change_number, self.lose_number)
         for _ in range(changes):
             self.chance.choice((*happenings, self.pass_on, self.by_hand))()
+
+    def read(self, *, full: bool = False) -> None:
+        """Read both sources in any order."""
         for source in self.chance.sample(("hq", "lab"), 2):
             run = self.site.sync(source, full=full)
             self.conflicts += run.counts.get("detained_operations", 0)
-        self.deliver()
 
     def deliver(self) -> None:
         """Deliver; a person gives a third number to one of those who wait for each other's."""
@@ -191,6 +215,26 @@ def test_in_small_companies_that_want_the_same_numbers(seed, tmp_path):
 
     assert company.conflicts
     assert company.third <= 5
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_where_the_answers_of_nodes_are_lost(seed, tmp_path, monkeypatch):
+    """Whatever was asked and not heard of, and whatever has changed since, both nodes end as the accounts are."""
+    company = Company(tmp_path, 20, chance_seed() + seed)
+    company.day(0)
+    chances = {place: random.Random(f"{chance_seed() + seed} {place}") for place in PLACES}
+    monkeypatch.setattr(Unreliable, "chances", chances)
+
+    for day in range(10):
+        with monkeypatch.context() as trouble:
+            trouble.setitem(plugins().platforms, "asterisk", Unreliable)
+            for _ in range(company.chance.randint(1, 3)):
+                company.happen(6)
+                company.read(full=day % 3 == 0)
+                deliver(company.site.here)
+        company.site.wait(hours=2)
+        company.deliver()
+        company.check()
 
 
 def test_in_a_company_of_ten_thousand(tmp_path):
