@@ -204,11 +204,15 @@ def test_the_daemon_reads_by_its_schedule_reloads_and_ends_well(machine):
     machine.run("systemctl", "enable", "--now", "syncd")
     applied = eventually(lambda: machine.journal("SYNCD_EVENT=run_applied", "_TRANSPORT=journal"))
     machine.run("systemctl", "reload", "syncd")
-    running = machine.show("syncd", "ActiveState", "NRestarts")
+    running = eventually(
+        lambda: (
+            {"ActiveState": "active", "NRestarts": "0"} == machine.show("syncd", "ActiveState", "NRestarts")
+        )
+    )
     machine.run("systemctl", "stop", "syncd")
 
     assert applied, machine.run("journalctl", "--no-pager", "--unit=syncd")
-    assert {"ActiveState": "active", "NRestarts": "0"} == running
+    assert running
     assert {"ActiveState": "inactive", "Result": "success"} == machine.show("syncd", "ActiveState", "Result")
     assert "inactive" == machine.show("syncd.socket", "ActiveState")["ActiveState"]
     assert [] == machine.journal("_SYSTEMD_UNIT=syncd.service", "--priority=warning")
