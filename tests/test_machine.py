@@ -214,7 +214,7 @@ def test_the_daemon_reads_by_its_schedule_reloads_and_ends_well(machine):
     assert applied, machine.run("journalctl", "--no-pager", "--unit=syncd")
     assert running
     assert {"ActiveState": "inactive", "Result": "success"} == machine.show("syncd", "ActiveState", "Result")
-    assert "inactive" == machine.show("syncd.socket", "ActiveState")["ActiveState"]
+    assert eventually(lambda: "inactive" == machine.show("syncd.socket", "ActiveState")["ActiveState"])
     assert [] == machine.journal("_SYSTEMD_UNIT=syncd.service", "--priority=warning")
 
 
@@ -318,7 +318,7 @@ def test_stopping_the_daemon_closes_its_socket(machine):
     machine.run("systemctl", "stop", "syncd")
 
     assert ("active", "active") == (open_, again)
-    assert "inactive" == machine.show("syncd.socket", "ActiveState")["ActiveState"]
+    assert eventually(lambda: "inactive" == machine.show("syncd.socket", "ActiveState")["ActiveState"])
 
 
 def test_a_daemon_that_hangs_is_restarted_and_one_that_only_a_person_can_mend_is_not(machine):
